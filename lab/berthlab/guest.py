@@ -1,0 +1,114 @@
+"""Guest images: Debian's cloud kernel, and an initramfs of Debian's busybox, fio and iperf3.
+
+The base initramfs is made once (build/guest); what a guest has to do is a shell script that `with_job` adds as a second, small archive.
+"""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+
+from . import BUILD, CACHE, ROOT, LabError
+from .archive import pack_tree
+
+MODULES = ["virtio_pci", "virtio_blk", "virtio_net", "virtio-rng", "macvlan", "8021q"]
+PROGRAMS = ["/usr/bin/fio", "/usr/bin/iperf3"]
+
+
+def _sh(*args, **kw):
+    r = subprocess.run(args, capture_output=True, text=True, **kw)
+    if r.returncode:
+        raise LabError(f"{' '.join(map(str, args))}: {r.stderr.strip()[-400:]}")
+    return r.stdout
+
+
+def _kernel_package():
+    """Debian's current cloud kernel as a .deb in the cache; the one that is there is used again without network."""
+    store = CACHE / "kernel"
+    store.mkdir(parents=True, exist_ok=True)
+    have = sorted(store.glob("linux-image-*.deb"), key=os.path.getmtime)
+    if have:
+        return have[-1]
+    meta = _sh("apt-cache", "depends", "linux-image-cloud-amd64")
+    name = re.search(r"Depends: (linux-image-\S+-cloud-amd64)", meta)
+    if not name:
+        raise LabError("apt knows no linux-image-cloud-amd64: run 'apt-get update'")
+    with tempfile.TemporaryDirectory(dir=store) as t:
+        _sh("apt-get", "download", "-o", "APT::Sandbox::User=root", name.group(1), cwd=t)
+        deb = next(pathlib.Path(t).glob("*.deb"))
+        return pathlib.Path(shutil.move(str(deb), store / deb.name))
+
+
+def _libraries(programs):
+    libs = set()
+    for p in programs:
+        for line in _sh("ldd", p).splitlines():
+            m = re.search(r"(/\S+) \(0x", line)
+            if m:
+                libs.add(m.group(1))
+    return sorted(libs)
+
+
+def make(out=None):
+    """Makes vmlinuz, initrd and the list of what they were made from. Returns (vmlinuz, initrd) paths; does nothing when up to date."""
+    out = pathlib.Path(out or BUILD / "guest")
+    vmlinuz, initrd, made = out / "vmlinuz", out / "initrd", out / "made-from"
+    deb = _kernel_package()
+    init = ROOT / "lab/guest/init"
+    stamp = f"{deb.name} {init.stat().st_mtime_ns} {MODULES} " + " ".join(f"{p}:{os.stat(p).st_mtime_ns}" for p in PROGRAMS)
+    if made.exists() and made.read_text() == stamp and initrd.exists():
+        return vmlinuz, initrd
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as t:
+        t = pathlib.Path(t)
+        _sh("dpkg-deb", "-x", deb, t / "kernel")
+        image = next((t / "kernel/boot").glob("vmlinuz-*"))
+        version = image.name.split("-", 1)[1]
+        root = t / "root"
+        for d in ("bin", "proc", "sys", "dev", "run", "tmp", "etc", "job", f"lib/modules/{version}"):
+            (root / d).mkdir(parents=True)
+        (root / "lib64").symlink_to("lib")
+        _copy_modules(t / "kernel", root, version)
+        for p in [*PROGRAMS, *_libraries(PROGRAMS)]:
+            target = root / p.lstrip("/").replace("lib64/", "lib/", 1)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(os.path.realpath(p), target)
+        shutil.copy("/bin/busybox", root / "bin/busybox")
+        for applet in _sh("/bin/busybox", "--list").split():
+            if not (root / "bin" / applet).exists():
+                (root / "bin" / applet).symlink_to("busybox")
+        shutil.copy(init, root / "init")
+        (root / "init").chmod(0o755)
+        names = "\0".join(str(p.relative_to(root)) for p in sorted(root.rglob("*"))) + "\0"
+        cpio = subprocess.run(["cpio", "--quiet", "-0", "-o", "-H", "newc", "-R", "0:0"], input=names.encode(), cwd=root, capture_output=True, check=True)
+        z = subprocess.run(["zstd", "-q", "-10", "-T2"], input=cpio.stdout, capture_output=True, check=True)
+        initrd.write_bytes(z.stdout)
+        shutil.copy(image, vmlinuz)
+    made.write_text(stamp)
+    return vmlinuz, initrd
+
+
+def _copy_modules(kernel, root, version):
+    base = kernel / "lib/modules" / version
+    _sh("/sbin/depmod", "-b", kernel, version)
+    deps = {}
+    for line in (base / "modules.dep").read_text().splitlines():
+        path, _, rest = line.partition(":")
+        deps[pathlib.Path(path).stem.replace("-", "_")] = [path, *rest.split()]
+    for m in MODULES:
+        for path in deps.get(m.replace("-", "_"), []):
+            target = root / "lib/modules" / version / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(base / path, target)
+    shutil.copy(base / "modules.order", root / "lib/modules" / version)
+    shutil.copy(base / "modules.builtin", root / "lib/modules" / version)
+    _sh("/sbin/depmod", "-b", root, version)
+
+
+def with_job(initrd, script, out):
+    """An initramfs that runs `script` (text of a shell script) after start-up; the guest powers off when it ends."""
+    data = pathlib.Path(initrd).read_bytes()
+    data += b"\0" * (-len(data) % 4)
+    pathlib.Path(out).write_bytes(data + pack_tree({"job/run": script.encode()}))
+    return out
