@@ -1,6 +1,6 @@
 """Guest images: Debian's cloud kernel, and an initramfs of Debian's busybox, fio and iperf3.
 
-The base initramfs is made once (build/guest); what a guest has to do is a shell script that `with_job` adds as a second, small archive.
+The base initramfs is made once (build/guest); what a guest has to do is a shell script that `with_jobs` adds as a second, small archive.
 """
 import os
 import pathlib
@@ -106,9 +106,10 @@ def _copy_modules(kernel, root, version):
     _sh("/sbin/depmod", "-b", root, version)
 
 
-def with_job(initrd, script, out):
-    """An initramfs that runs `script` (text of a shell script) after start-up; the guest powers off when it ends."""
+def with_jobs(initrd, scripts, out):
+    """An initramfs that holds `scripts` (name -> text of a shell script): a guest runs the one its `berth.job=` names (default: "run"),
+    then powers off."""
     data = pathlib.Path(initrd).read_bytes()
     data += b"\0" * (-len(data) % 4)
-    pathlib.Path(out).write_bytes(data + pack_tree({"job/run": script.encode()}))
+    pathlib.Path(out).write_bytes(data + pack_tree({f"job/{n}": s.encode() for n, s in scripts.items()}))
     return out
