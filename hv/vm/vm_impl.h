@@ -14,6 +14,7 @@ struct iobus;
 struct vcpu;
 struct platform; /* hv/vdev/platform.h: interrupt controllers, timers, UART, ACPI, debug-exit */
 struct vpci;     /* hv/vdev/pci.h: PCI host bridge and everything on it */
+struct virtio;   /* hv/vdev/virtio: its virtio devices */
 struct virt_vm;  /* the vendor's: nested page tables, permission maps */
 
 /*
@@ -32,6 +33,7 @@ struct vm {
 	struct vcpu *vcpus[VM_MAX_CPUS];
 	struct platform *platform;
 	struct vpci *vpci;
+	struct virtio *virtio;
 	struct virt_vm *virt;
 	int64_t tsc_offset; /* guest TSC - host TSC */
 
