@@ -1,0 +1,194 @@
+/*
+ * Guest memory (gmem.h): a table of host pointers, one for each 2 MiB unit of guest RAM, low range first. The table is written while the VM
+ * is made and constant afterwards, so that lookups need no lock. Whole gigabytes are taken from the host in one piece when it has one (nested
+ * paging then maps them with one entry).
+ */
+#include "virt/gmem_impl.h"
+
+#include <errno.h>
+#include <hv/core.h>
+#include <hv/mem.h>
+#include <string.h>
+
+#define UNITS_PER_GIB 512
+#define YIELD_UNITS 16 /* zeroed between two turns of the core's loop */
+
+struct gmem {
+	uint64_t low_bytes, high_bytes;
+	size_t units;
+	size_t table_bytes;
+	void **unit;      /* [units] */
+	uint8_t giant[(GMEM_MAX_BYTES >> 30) / 8]; /* bit n: units of the table's n-th gigabyte are one piece of host memory */
+};
+
+static bool is_giant(const struct gmem *m, size_t gib)
+{
+	return (m->giant[gib / 8] >> (gib % 8) & 1) != 0;
+}
+
+/* Fills the table from unit i: one gigabyte in one piece or one unit. Returns how many units, 0 when there is no memory. */
+static size_t fill(struct gmem *m, size_t i)
+{
+	if (i % UNITS_PER_GIB == 0 && m->units - i >= UNITS_PER_GIB) {
+		char *p = hv_pages_alloc(HV_ORDER_1G);
+		if (p) {
+			for (size_t k = 0; k < UNITS_PER_GIB; k++)
+				m->unit[i + k] = p + k * GMEM_UNIT;
+			m->giant[i / UNITS_PER_GIB / 8] |= (uint8_t)(1u << (i / UNITS_PER_GIB % 8));
+			return UNITS_PER_GIB;
+		}
+	}
+	m->unit[i] = hv_pages_alloc(HV_ORDER_2M);
+	return m->unit[i] ? 1 : 0;
+}
+
+int gmem_create(uint64_t bytes, struct gmem **out)
+{
+	if (bytes == 0 || bytes % GMEM_UNIT || bytes > GMEM_MAX_BYTES)
+		return -EINVAL;
+	struct gmem *m = hv_contig_alloc(sizeof(*m), HV_PAGE_SIZE);
+	if (!m)
+		return -ENOMEM;
+	memset(m, 0, sizeof(*m));
+	m->low_bytes = HV_MIN(bytes, GMEM_LOW_MAX);
+	m->high_bytes = bytes - m->low_bytes;
+	m->units = bytes >> GMEM_UNIT_SHIFT;
+	m->table_bytes = m->units * sizeof(void *);
+	m->unit = hv_contig_alloc(m->table_bytes, HV_PAGE_SIZE);
+	if (!m->unit) {
+		gmem_destroy(m);
+		return -ENOMEM;
+	}
+	memset(m->unit, 0, m->table_bytes);
+	for (size_t i = 0, n; i < m->units; i += n) {
+		n = fill(m, i);
+		if (n == 0) {
+			gmem_destroy(m);
+			return -ENOMEM;
+		}
+		if (hv_fiber_self() && (n > 1 || i % YIELD_UNITS == 0))
+			hv_fiber_yield();
+	}
+	*out = m;
+	return 0;
+}
+
+void gmem_destroy(struct gmem *m)
+{
+	if (!m)
+		return;
+	for (size_t i = 0; m->unit && i < m->units; i++) {
+		if (!is_giant(m, i / UNITS_PER_GIB)) {
+			if (m->unit[i])
+				hv_pages_free(m->unit[i], HV_ORDER_2M);
+		} else if (i % UNITS_PER_GIB == 0) {
+			hv_pages_free(m->unit[i], HV_ORDER_1G);
+		}
+	}
+	if (m->unit)
+		hv_contig_free(m->unit, m->table_bytes);
+	hv_contig_free(m, sizeof(*m));
+}
+
+uint64_t gmem_bytes(const struct gmem *m)
+{
+	return m->low_bytes + m->high_bytes;
+}
+
+/* Host address of gpa; *left = bytes to the end of its unit. NULL when not RAM. */
+static char *lookup(const struct gmem *m, uint64_t gpa, uint64_t *left)
+{
+	uint64_t offset;
+	if (gpa < m->low_bytes)
+		offset = gpa;
+	else if (gpa - GMEM_HIGH < m->high_bytes) /* wraps to a huge value below 4 GiB */
+		offset = m->low_bytes + (gpa - GMEM_HIGH);
+	else
+		return NULL;
+	uint64_t in_unit = offset & (GMEM_UNIT - 1);
+	*left = GMEM_UNIT - in_unit;
+	return (char *)m->unit[offset >> GMEM_UNIT_SHIFT] + in_unit;
+}
+
+void *gmem_unit(const struct gmem *m, gpa_t gpa)
+{
+	uint64_t left;
+	return lookup(m, gpa.v, &left);
+}
+
+int gmem_read(const struct gmem *m, gpa_t gpa, void *buf, size_t len)
+{
+	for (char *to = buf; len > 0;) {
+		uint64_t left;
+		const char *p = lookup(m, gpa.v, &left);
+		if (!p)
+			return -EFAULT;
+		size_t n = HV_MIN(len, left);
+		memcpy(to, p, n);
+		to += n;
+		gpa.v += n;
+		len -= n;
+	}
+	return 0;
+}
+
+int gmem_write(struct gmem *m, gpa_t gpa, const void *buf, size_t len)
+{
+	for (const char *from = buf; len > 0;) {
+		uint64_t left;
+		char *p = lookup(m, gpa.v, &left);
+		if (!p)
+			return -EFAULT;
+		size_t n = HV_MIN(len, left);
+		memcpy(p, from, n);
+		from += n;
+		gpa.v += n;
+		len -= n;
+	}
+	return 0;
+}
+
+void *gmem_ptr(struct gmem *m, gpa_t gpa, size_t len, bool write)
+{
+	uint64_t left;
+	char *start = lookup(m, gpa.v, &left);
+	if (!start)
+		return NULL;
+	for (uint64_t have = left; have < len; have += left) {
+		if (gpa.v + have < have || lookup(m, gpa.v + have, &left) != start + have)
+			return NULL;
+	}
+	return start;
+}
+
+int gmem_segs(struct gmem *m, gpa_t gpa, uint32_t len, bool write, struct hv_seg *segs, unsigned max)
+{
+	unsigned n = 0;
+	while (len > 0) {
+		uint64_t left;
+		char *p = lookup(m, gpa.v, &left);
+		if (!p)
+			return -EFAULT;
+		uint32_t take = (uint32_t)HV_MIN((uint64_t)len, left);
+		if (n > 0 && (char *)segs[n - 1].base + segs[n - 1].len == p) {
+			segs[n - 1].len += take;
+		} else {
+			if (n == max)
+				return -E2BIG;
+			segs[n++] = (struct hv_seg){.base = p, .len = take};
+		}
+		gpa.v += take;
+		len -= take;
+	}
+	return (int)n;
+}
+
+unsigned gmem_ranges(const struct gmem *m, struct gmem_range *out, unsigned max)
+{
+	unsigned n = 0;
+	if (n < max)
+		out[n++] = (struct gmem_range){GPA(0), m->low_bytes};
+	if (m->high_bytes && n < max)
+		out[n++] = (struct gmem_range){GPA(GMEM_HIGH), m->high_bytes};
+	return n;
+}

@@ -1,0 +1,21 @@
+/* Guest memory: making it, and what nested paging needs to know of it. Users of guest memory need only gmem.h. */
+#ifndef HV_VIRT_GMEM_IMPL_H
+#define HV_VIRT_GMEM_IMPL_H
+
+#include "virt/gmem.h"
+
+#define GMEM_UNIT_SHIFT 21
+#define GMEM_UNIT (1ull << GMEM_UNIT_SHIFT)
+#define GMEM_LOW_MAX 0xc0000000ull /* RAM below 4 GiB ends here; the hole up to 4 GiB is for devices */
+#define GMEM_HIGH 0x100000000ull
+#define GMEM_MAX_BYTES (1ull << 40)
+
+/* -EINVAL (zero, not a multiple of 2 MiB, over 1 TiB), -ENOMEM. Fiber (yields between zeroing pages) or loop context. */
+int gmem_create(uint64_t bytes, struct gmem **out) HV_MUST_CHECK;
+/* @pre nothing refers to it any more. NULL allowed. */
+void gmem_destroy(struct gmem *m);
+uint64_t gmem_bytes(const struct gmem *m);
+/* Host memory of the 2 MiB unit at gpa (a multiple of 2 MiB), NULL when it is not RAM. */
+void *gmem_unit(const struct gmem *m, gpa_t gpa);
+
+#endif
