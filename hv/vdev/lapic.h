@@ -1,4 +1,8 @@
-/* The local APIC as the vCPU core uses it. All calls: exit context (or loop) on the vCPU's own core, unless said otherwise. */
+/*
+ * The local APIC of one vCPU (SDM vol. 3 ch. 11, APM vol. 2 ch. 16): xAPIC page at 0xfee00000, x2APIC MSRs, timer, inter-processor interrupts.
+ * Calls: exit context (or loop) on the vCPU's own core, unless said otherwise. What other cores may do is set IRR bits: vm_msi_send and the
+ * interrupt controllers do that for them.
+ */
 #ifndef HV_VDEV_LAPIC_H
 #define HV_VDEV_LAPIC_H
 
@@ -6,17 +10,31 @@
 
 struct lapic;
 
-/* True when an interrupt is deliverable (IRR above PPR, or ExtINT from the PIC); *vector is the one lapic_ack takes. */
+#define MSR_APIC_BASE 0x1bu
+#define MSR_TSC_DEADLINE 0x6e0u
+#define MSR_X2APIC_FIRST 0x800u
+#define MSR_X2APIC_LAST 0x8ffu
+
+/*
+ * True when an interrupt is deliverable (IRR above PPR, or ExtINT from the PIC); *vector is the one lapic_ack takes. Does not look at the
+ * vCPU's RFLAGS.IF or interrupt shadow.
+ */
 bool lapic_has_interrupt(struct lapic *l, uint8_t *vector);
-/* The vCPU takes it: IRR -> ISR (or the PIC's INTA cycle). */
+/* The vCPU takes what the last lapic_has_interrupt named: IRR -> ISR (or the PIC's INTA cycle). */
 void lapic_ack(struct lapic *l, uint8_t vector);
+/*
+ * Any IRR bit above PPR's class if TPR were 0, i.e. an interrupt that only TPR holds back: the vCPU core then needs to see CR8 writes.
+ */
+bool lapic_tpr_blocks(struct lapic *l);
 /* x2APIC registers 0x800-0x8ff, IA32_APIC_BASE, IA32_TSC_DEADLINE. 0, or -EINVAL: the guest gets #GP(0). */
 int lapic_msr_read(struct lapic *l, uint32_t msr, uint64_t *value) HV_MUST_CHECK;
 int lapic_msr_write(struct lapic *l, uint32_t msr, uint64_t value) HV_MUST_CHECK;
+/* CPUID.1:EDX.APIC follows IA32_APIC_BASE.EN. */
+bool lapic_is_enabled(const struct lapic *l);
 /* CR8 is TPR bits 7:4. */
-uint8_t lapic_get_cr8(struct lapic *l);
+uint8_t lapic_get_cr8(const struct lapic *l);
 void lapic_set_cr8(struct lapic *l, uint8_t cr8);
-/* INIT or power-on. */
+/* INIT: everything but the APIC ID and IA32_APIC_BASE goes to its reset state (SDM vol. 3, 11.4.7.3). */
 void lapic_reset(struct lapic *l);
 
 #endif
