@@ -20,6 +20,8 @@ void hv_core_wake(unsigned core);
 
 /* Monotonic time since boot, nanoseconds. Any context. */
 uint64_t hv_now_ns(void);
+/* Calibrated frequency of the TSC (all cores' TSCs count alike and were synchronised at boot), Hz. Any context. */
+uint64_t hv_tsc_hz(void);
 /* Wall clock (from the RTC at boot), nanoseconds since 1970-01-01 UTC. Any context. */
 uint64_t hv_wall_ns(void);
 
