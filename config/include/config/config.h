@@ -5,7 +5,7 @@
  * decode, then apply: config_read_json() turns untrusted bytes into a struct config or reports everything that is wrong; config_check()
  * judges the result as a whole. After both have returned 0, whoever applies the configuration need not doubt it again.
  *
- * Context: loop context (uses malloc and a few KiB of stack), no file I/O, no floating point, no global state.
+ * Context: loop context (uses malloc and up to 8 KiB of stack), no file I/O, no floating point, no global state.
  */
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H

@@ -1,6 +1,6 @@
 /*
- * The grammar of a host's configuration as one const table: a row for each key. config/read.c decodes by it, `berth schema` prints it as JSON
- * Schema and as the user guide's reference, so the three cannot disagree. Rules that span keys are config/check.c's.
+ * The grammar of a host's configuration as one const table: a row for each key. config/read.c decodes by it, `berth schema` prints it as
+ * JSON Schema and as the user guide's reference, so the three cannot disagree. Rules that span keys are config/check.c's.
  */
 #ifndef CONFIG_SCHEMA_H
 #define CONFIG_SCHEMA_H
@@ -41,7 +41,7 @@ struct config_object;
 struct config_field {
 	const char *key;
 	enum config_type type;
-	enum config_type item;              /* LIST: what each element is */
+	enum config_type item; /* LIST: what each element is */
 	unsigned flags;
 	unsigned offset, size;              /* in the struct of the object; size also of one element of a LIST */
 	unsigned count_offset;              /* LIST: an unsigned */

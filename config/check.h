@@ -1,0 +1,27 @@
+/* The rules on a decoded configuration, by subject. Each reports through the same struct report; all are pure. */
+#ifndef CONFIG_CHECK_H
+#define CONFIG_CHECK_H
+
+#include "report.h"
+
+struct checker {
+	const struct config *config;
+	struct report report;
+};
+
+void check_network(struct checker *c); /* check_network.c: uplinks, vSwitches, port groups, VMkernel NICs */
+void check_storage(struct checker *c); /* check_storage.c: datastores */
+void check_vms(struct checker *c);     /* check_vm.c */
+
+/* Reports elements of a section that have the same name. An element begins with its name and is `stride` bytes long. */
+void check_unique_names(struct checker *c, const char *section, const char *what, const void *elements, size_t stride, unsigned count);
+
+#define CHECK_IPV4_TEXT 16
+/* "10.0.2.2" */
+const char *check_ipv4_text(char out[CHECK_IPV4_TEXT], uint32_t address);
+/* NULL, or why no host can have this address. */
+const char *check_host_address(uint32_t address);
+/* NULL, or what is wrong with an iSCSI name (RFC 7143 section 4.2.7, RFC 3722). */
+const char *check_iscsi_name(const char *name);
+
+#endif
