@@ -28,6 +28,7 @@ void *hv_mmio_map(hpa_t pa, size_t bytes);
 struct hv_slab {
 	const char *name;
 	size_t object_bytes;
+	void *base;
 	void *free_list;
 	unsigned in_use, capacity;
 };
