@@ -5,6 +5,12 @@
 #ifndef NET_POSIX_PTHREAD_H
 #define NET_POSIX_PTHREAD_H
 
+/* Named by DPDK's public headers, which a file of net/ may include too; nothing makes one. */
+typedef unsigned long pthread_t;
+typedef struct {
+	int unused;
+} pthread_attr_t;
+
 typedef struct {
 	int held;
 } pthread_mutex_t;
