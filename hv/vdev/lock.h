@@ -6,6 +6,7 @@
 #define HV_VDEV_LOCK_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
 struct vdev_lock {
 	atomic_bool held;

@@ -49,7 +49,7 @@ struct vpci_bar {
 	/* Exit context, any vCPU core. a->offset counts from the BAR's start. */
 	void (*access)(struct vpci_dev *d, struct io_access *a);
 	/* The bridge's. */
-	uint32_t base, reset_base;
+	bool decoded;
 	struct io_region region;
 };
 
@@ -108,9 +108,21 @@ int vpci_register(struct vm *vm, struct vpci_dev *d) HV_MUST_CHECK;
 /* @pre no vCPU runs. No-op when not registered. */
 void vpci_unregister(struct vpci_dev *d);
 
+/* True while the guest lets the function access memory (command register, bus master enable). Any context. */
+bool vpci_bus_master(const struct vpci_dev *d);
+
 /* An access to the MSI-X table or PBA (PCI 3.0, 6.8.2.6 ff.); offset from the BAR's start. False when it hits neither. Any context. */
 bool vpci_msix_access(struct vpci_dev *d, struct io_access *a);
 /* Raises MSI-X vector `entry`: sent, or noted as pending while masked; dropped while MSI-X is off. Any core, any context. */
 void vpci_msix_raise(struct vpci_dev *d, unsigned entry);
+
+/* ---- between pci.c and pci_msix.c ---- */
+int vpci_msix_init(struct vpci_dev *d) HV_MUST_CHECK;
+void vpci_msix_reset(struct vpci_dev *d);
+/* The message control word was written. */
+void vpci_msix_control(struct vpci_dev *d);
+void vpci_msix_save(struct vpci_dev *d, struct state_writer *w);
+/* Decode into `out` (the table of entries), which the caller applies. */
+void vpci_msix_load(struct state_reader *r, struct vpci_msix_entry out[VPCI_MSIX_MAX]);
 
 #endif
