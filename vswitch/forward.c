@@ -1,0 +1,209 @@
+/*
+ * The path of a frame through the switch, for bursts: VLAN is known on entry -> source policy and learning -> lookup of the destination ->
+ * staging at one port (known unicast) or several (flood) -> delivery in bursts at the end of the round or when a stage is full.
+ *
+ * Where a frame goes:
+ *   known unicast      its port; "outside" means the active uplink
+ *   unknown unicast    from a local port: the active uplink (all local addresses are known); from an uplink: nowhere
+ *   group address      every other port of the domain, and the active uplink unless it came from one
+ *   any of these       also the promiscuous ports of the domain
+ * Frames never go from uplink to uplink, so several uplinks make no loop; what an uplink that is not active receives is dropped unless it is
+ * unicast to a local port.
+ *
+ * Owner: the switch's core. deliver() never enters the switch again, so nothing here is re-entered.
+ */
+#include "offload.h"
+#include "policy.h"
+
+#include <rte_prefetch.h>
+
+/* 01-80-C2-00-00-00 to -0F, IEEE 802.1Q-2018 table 8-1: never forwarded by a bridge. */
+#define LINK_CONTROL_MASK 0xf0ffffffffffull
+#define LINK_CONTROL_MAC 0x000000c28001ull
+
+static void port_deliver(struct vsw_port *p)
+{
+	unsigned n = p->staged;
+
+	p->staged = 0;
+	if (n)
+		p->deliver(p, p->stage, n);
+}
+
+static inline void stage(struct vsw_port *out, struct rte_mbuf *m)
+{
+	struct vsw *v = out->sw->v;
+
+	out->stage[out->staged++] = m;
+	if (!(out->flags & VSW_PF_DIRTY)) {
+		out->flags |= VSW_PF_DIRTY;
+		v->dirty[v->dirty_count++] = out->index;
+	}
+	if (out->staged == VSW_BURST)
+		port_deliver(out);
+}
+
+/* ---- several destinations ---- */
+
+struct flood {
+	struct rte_mbuf *frame;
+	struct vsw_port *last; /* gets the original, when nobody shares it */
+	bool shared;
+};
+
+/* A frame for `out` while the original stays: the same data where the port only reads, else a copy. */
+static struct rte_mbuf *replica(struct vsw_port *out, struct rte_mbuf *m, bool *shared)
+{
+	struct vsw *v = out->sw->v;
+	struct rte_mbuf *copy;
+
+	if (!(out->flags & VSW_PF_PRIVATE) && !(m->ol_flags & VSW_OFFLOAD_MASK)) {
+		rte_pktmbuf_refcnt_update(m, 1);
+		*shared = true;
+		return m;
+	}
+	copy = rte_pktmbuf_copy(m, out->flags & VSW_PF_VMK ? v->vmk_pool : v->guest_pool, 0, UINT32_MAX);
+	if (!copy)
+		vsw_count_drop(out, VSW_DROP_NO_MBUF, 1);
+	return copy;
+}
+
+static void flood_add(struct flood *f, struct vsw_port *out)
+{
+	if (f->last) {
+		struct rte_mbuf *m = replica(f->last, f->frame, &f->shared);
+
+		if (m)
+			stage(f->last, m);
+	}
+	f->last = out;
+}
+
+static void flood_finish(struct flood *f, struct vsw_port *in, enum vsw_drop none)
+{
+	struct rte_mbuf *m = f->frame;
+
+	if (!f->last) {
+		vsw_drop(in, none, m);
+		return;
+	}
+	if (f->shared && (f->last->flags & VSW_PF_PRIVATE)) {
+		m = replica(f->last, f->frame, &f->shared);
+		rte_pktmbuf_free(f->frame);
+	}
+	if (m)
+		stage(f->last, m);
+}
+
+static void flood_group(struct vsw_port *in, struct vsw_domain *d, struct rte_mbuf *m)
+{
+	struct vsw *v = in->sw->v;
+	struct flood f = {.frame = m};
+
+	for (unsigned i = 0; i < d->member_count; i++) {
+		if (d->members[i] != in->index)
+			flood_add(&f, v->ports[d->members[i]]);
+	}
+	if (in->kind != VSW_PORT_UPLINK && in->sw->active)
+		flood_add(&f, in->sw->active);
+	flood_finish(&f, in, VSW_DROP_NO_DESTINATION);
+}
+
+static void flood_promisc(struct vsw_port *in, struct vsw_domain *d, struct vsw_port *out, struct rte_mbuf *m, enum vsw_drop none)
+{
+	struct vsw *v = in->sw->v;
+	struct flood f = {.frame = m};
+
+	for (unsigned i = 0; i < d->promisc_count; i++) {
+		if (d->promisc[i] != in->index && v->ports[d->promisc[i]] != out)
+			flood_add(&f, v->ports[d->promisc[i]]);
+	}
+	if (out)
+		flood_add(&f, out);
+	flood_finish(&f, in, none);
+}
+
+/* ---- one destination ---- */
+
+/* The port for a unicast destination, or NULL with the reason. */
+static inline struct vsw_port *unicast_port(struct vsw_port *in, uint64_t dst, uint16_t domain, enum vsw_drop *reason)
+{
+	struct vsw_switch *sw = in->sw;
+	uint32_t slot = fdb_find(&sw->fdb, fdb_key(dst, domain));
+	struct vsw_port *out;
+
+	if (__builtin_expect(slot != FDB_NONE && fdb_slot_port(&sw->fdb, slot) != VSW_PORT_OUTSIDE, 1)) {
+		out = sw->v->ports[fdb_slot_port(&sw->fdb, slot)];
+		*reason = VSW_DROP_HAIRPIN;
+		return out != in ? out : NULL;
+	}
+	if (in->kind == VSW_PORT_UPLINK) {
+		*reason = slot != FDB_NONE ? VSW_DROP_HAIRPIN : in == sw->active ? VSW_DROP_NO_DESTINATION : VSW_DROP_STANDBY_UPLINK;
+		return NULL;
+	}
+	*reason = VSW_DROP_NO_UPLINK;
+	return sw->active;
+}
+
+static void forward_group(struct vsw_port *in, struct vsw_domain *d, uint64_t dst, struct rte_mbuf *m)
+{
+	if ((dst & LINK_CONTROL_MASK) == LINK_CONTROL_MAC)
+		vsw_drop(in, VSW_DROP_LINK_CONTROL, m);
+	else if (in->kind == VSW_PORT_UPLINK && in != in->sw->active)
+		vsw_drop(in, VSW_DROP_STANDBY_UPLINK, m);
+	else
+		flood_group(in, d, m);
+}
+
+static inline void forward(struct vsw_port *in, struct rte_mbuf *m)
+{
+	const uint8_t *eth = rte_pktmbuf_mtod(m, const uint8_t *);
+	uint64_t dst = vsw_load_mac(eth), src = vsw_load_mac(eth + 6);
+	struct vsw_domain *d = in->sw->v->domains[m->vlan_tci];
+	enum vsw_drop reason = vsw_policy_source(in, src, m->vlan_tci);
+	struct vsw_port *out;
+
+	if (__builtin_expect(reason != POLICY_PASS, 0)) {
+		vsw_drop(in, reason, m);
+		return;
+	}
+	if (__builtin_expect(vsw_mac_is_group(dst), 0)) {
+		forward_group(in, d, dst, m);
+		return;
+	}
+	out = unicast_port(in, dst, m->vlan_tci, &reason);
+	if (__builtin_expect(d->promisc_count, 0))
+		flood_promisc(in, d, out, m, reason);
+	else if (out)
+		stage(out, m);
+	else
+		vsw_drop(in, reason, m);
+}
+
+void vsw_input(struct vsw_port *in, struct rte_mbuf **frames, unsigned n)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		bytes += frames[i]->pkt_len;
+		forward(in, frames[i]);
+	}
+	in->count.in_frames += n;
+	in->count.in_bytes += bytes;
+	in->count.in_bursts++;
+}
+
+void vsw_flush(struct vsw *v)
+{
+	for (unsigned i = 0; i < v->dirty_count; i++) {
+		struct vsw_port *p = v->ports[v->dirty[i]];
+
+		if (!p)
+			continue;
+		p->flags &= (uint16_t)~VSW_PF_DIRTY;
+		port_deliver(p);
+		if (p->flush)
+			p->flush(p);
+	}
+	v->dirty_count = 0;
+}

@@ -1,0 +1,344 @@
+/*
+ * A guest's port: the switch's side of the contract hv/netport.h.
+ *
+ * From the guest: each frame is copied once into mbufs (the trust boundary: what is checked is what is sent), then its length, tag and offload
+ * request are checked. To the guest: frames are handed over as segments of the mbufs in a burst; offloads the guest's driver did not accept are
+ * done in software first.
+ *
+ * Owner: the switch's core.
+ */
+#include "offload.h"
+#include "vlan.h"
+
+#include <errno.h>
+#include <hv/mem.h>
+#include <hv/netport.h>
+#include <string.h>
+
+#define FRAME_MAX (65535u + ETH_HEADER_LEN) /* TSO: an IP packet of the greatest length */
+#define MBUF_ROOM (RTE_MBUF_DEFAULT_BUF_SIZE - RTE_PKTMBUF_HEADROOM)
+#define FRAME_SEGS_MAX (FRAME_MAX / MBUF_ROOM + 4)
+#define OFFERED (NETPORT_F_CSUM | NETPORT_F_TSO4 | NETPORT_F_TSO6 | NETPORT_F_ECN)
+
+struct guest_port {
+	struct vsw_port port;
+	struct netport np;
+	struct netport_client client;
+	bool connected;
+	uint32_t features; /* what the driver accepts */
+	/* A burst on its way to the guest. */
+	unsigned rx_count, rx_segs;
+	struct rte_mbuf *rx_mbufs[VSW_BURST];
+	netport_rx_frame rx_frames[VSW_BURST];
+	struct hv_seg segs[VSW_BURST + FRAME_SEGS_MAX];
+};
+
+static struct guest_port *from_np(struct netport *np)
+{
+	return hv_container_of(np, struct guest_port, np);
+}
+
+/* ---- from the guest ---- */
+
+/* Where copying stands in a frame's segments. */
+struct seg_cursor {
+	const struct hv_seg *segs;
+	unsigned left;
+	uint32_t offset; /* in segs[0] */
+};
+
+/* Copies len bytes; false when the segments end first. */
+static bool copy_in(struct seg_cursor *c, uint8_t *to, uint32_t len)
+{
+	while (len) {
+		uint32_t n;
+
+		if (!c->left)
+			return false;
+		n = HV_MIN(len, c->segs->len - c->offset);
+		memcpy(to, (const uint8_t *)c->segs->base + c->offset, n);
+		to += n;
+		len -= n;
+		c->offset += n;
+		if (c->offset == c->segs->len) {
+			c->segs++;
+			c->left--;
+			c->offset = 0;
+		}
+	}
+	return true;
+}
+
+static bool fill_mbuf(struct rte_mbuf *m, struct seg_cursor *c, uint32_t len)
+{
+	m->data_len = (uint16_t)len;
+	return copy_in(c, rte_pktmbuf_mtod(m, uint8_t *), len);
+}
+
+/* A frame longer than one mbuf: a chain. */
+static struct rte_mbuf *copy_chain(struct guest_port *g, const struct netport_frame *f, enum vsw_drop *reason)
+{
+	struct seg_cursor c = {.segs = f->segs, .left = f->nsegs};
+	unsigned count = (f->len + MBUF_ROOM - 1) / MBUF_ROOM;
+	struct rte_mbuf *chain[FRAME_SEGS_MAX];
+	bool complete = true;
+
+	*reason = VSW_DROP_NO_MBUF;
+	if (rte_pktmbuf_alloc_bulk(g->port.sw->v->guest_pool, chain, count))
+		return NULL;
+	for (unsigned i = 0; i < count; i++) {
+		uint32_t len = HV_MIN(f->len - i * MBUF_ROOM, MBUF_ROOM);
+
+		complete = complete && fill_mbuf(chain[i], &c, len);
+		if (i)
+			chain[i - 1]->next = chain[i];
+	}
+	chain[0]->nb_segs = (uint16_t)count;
+	chain[0]->pkt_len = f->len;
+	if (complete)
+		return chain[0];
+	rte_pktmbuf_free(chain[0]);
+	*reason = VSW_DROP_RUNT;
+	return NULL;
+}
+
+static struct rte_mbuf *copy_frame(struct guest_port *g, const struct netport_frame *f, enum vsw_drop *reason)
+{
+	struct seg_cursor c = {.segs = f->segs, .left = f->nsegs};
+	struct rte_mbuf *m;
+
+	if (f->len > MBUF_ROOM)
+		return copy_chain(g, f, reason);
+	*reason = VSW_DROP_NO_MBUF;
+	m = rte_pktmbuf_alloc(g->port.sw->v->guest_pool);
+	if (!m)
+		return NULL;
+	m->pkt_len = f->len;
+	if (fill_mbuf(m, &c, f->len))
+		return m;
+	rte_pktmbuf_free(m);
+	*reason = VSW_DROP_RUNT;
+	return NULL;
+}
+
+/* Is a frame of the guest well formed? VSW_DROP_COUNT: yes. */
+static enum vsw_drop check_frame(struct guest_port *g, struct rte_mbuf *m, const struct netport_offload *off)
+{
+	uint16_t mtu = g->port.sw->mtu;
+
+	if (vsw_is_tagged(rte_pktmbuf_mtod(m, const uint8_t *)))
+		return VSW_DROP_VLAN_TAG;
+	if ((off->needs_csum || off->gso) && !vsw_offload_from_guest(m, off, mtu))
+		return VSW_DROP_BAD_OFFLOAD;
+	if (m->pkt_len > mtu + ETH_HEADER_LEN && !(m->ol_flags & RTE_MBUF_F_TX_TCP_SEG))
+		return VSW_DROP_OVERSIZE;
+	return VSW_DROP_COUNT;
+}
+
+static struct rte_mbuf *take_frame(struct guest_port *g, const struct netport_frame *f)
+{
+	enum vsw_drop reason = f->len < ETH_HEADER_LEN ? VSW_DROP_RUNT : VSW_DROP_OVERSIZE;
+	struct rte_mbuf *m = NULL;
+
+	if (f->len >= ETH_HEADER_LEN && f->len <= FRAME_MAX)
+		m = copy_frame(g, f, &reason);
+	if (!m) {
+		vsw_count_drop(&g->port, reason, 1);
+		g->port.count.in_frames++;
+		return NULL;
+	}
+	reason = check_frame(g, m, &f->off);
+	if (reason == VSW_DROP_COUNT) {
+		m->vlan_tci = g->port.domain;
+		return m;
+	}
+	g->port.count.in_frames++;
+	vsw_drop(&g->port, reason, m);
+	return NULL;
+}
+
+static unsigned guest_tx_burst(struct netport *np, const struct netport_frame *frames, unsigned n)
+{
+	struct guest_port *g = from_np(np);
+	struct rte_mbuf *burst[VSW_BURST];
+	unsigned count = 0;
+
+	hv_assert(hv_core_self() == np->core);
+	for (unsigned i = 0; i < n; i++) {
+		burst[count] = take_frame(g, &frames[i]);
+		if (burst[count] && ++count == VSW_BURST) {
+			vsw_input(&g->port, burst, count);
+			count = 0;
+		}
+	}
+	if (count)
+		vsw_input(&g->port, burst, count);
+	return n;
+}
+
+static void guest_tx_flush(struct netport *np)
+{
+	vsw_flush(from_np(np)->port.sw->v);
+}
+
+/* ---- to the guest ---- */
+
+static void rx_push(struct guest_port *g)
+{
+	unsigned taken;
+
+	if (!g->rx_count)
+		return;
+	taken = g->client.rx_burst(g->client.arg, g->rx_frames, g->rx_count);
+	hv_assert(taken <= g->rx_count);
+	for (unsigned i = 0; i < taken; i++) {
+		g->port.count.out_bytes += g->rx_mbufs[i]->pkt_len;
+		rte_pktmbuf_free(g->rx_mbufs[i]);
+	}
+	g->port.count.out_frames += taken;
+	g->port.count.out_bursts++;
+	for (unsigned i = taken; i < g->rx_count; i++)
+		vsw_drop(&g->port, VSW_DROP_RX_FULL, g->rx_mbufs[i]);
+	g->rx_count = 0;
+	g->rx_segs = 0;
+}
+
+static void rx_add(struct guest_port *g, struct rte_mbuf *m)
+{
+	netport_rx_frame *f;
+
+	if (m->nb_segs > FRAME_SEGS_MAX) {
+		vsw_drop(&g->port, VSW_DROP_OVERSIZE, m);
+		return;
+	}
+	if (g->rx_count == VSW_BURST || g->rx_segs + m->nb_segs > HV_ARRAY_LEN(g->segs))
+		rx_push(g);
+	f = &g->rx_frames[g->rx_count];
+	*f = (netport_rx_frame){.segs = &g->segs[g->rx_segs], .nsegs = m->nb_segs, .len = m->pkt_len};
+	vsw_offload_to_guest(m, &f->off);
+	g->rx_mbufs[g->rx_count++] = m;
+	for (struct rte_mbuf *s = m; s; s = s->next)
+		g->segs[g->rx_segs++] = (struct hv_seg){rte_pktmbuf_mtod(s, void *), s->data_len};
+}
+
+static void rx_checksummed(struct guest_port *g, struct rte_mbuf *m)
+{
+	if (vsw_offload_fixup(m, g->features) == VSW_FIX_CHECKSUM) {
+		vsw_checksum_finish(m);
+		m->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+		g->port.count.out_checksummed++;
+	}
+	rx_add(g, m);
+}
+
+static void rx_segmented(struct guest_port *g, struct rte_mbuf *m)
+{
+	struct vsw_segmenter s;
+	struct rte_mbuf *seg;
+
+	vsw_segment_begin(&s, m, g->port.sw->v->guest_pool);
+	while ((seg = vsw_segment_next(&s))) {
+		g->port.count.out_segmented++;
+		rx_checksummed(g, seg);
+	}
+	if (vsw_segment_left(&s))
+		vsw_count_drop(&g->port, VSW_DROP_NO_MBUF, 1);
+	rte_pktmbuf_free(m);
+}
+
+static void guest_deliver(struct vsw_port *p, struct rte_mbuf **frames, unsigned n)
+{
+	struct guest_port *g = hv_container_of(p, struct guest_port, port);
+
+	for (unsigned i = 0; i < n; i++) {
+		if (!g->connected)
+			vsw_drop(p, VSW_DROP_NOT_CONNECTED, frames[i]);
+		else if (vsw_offload_fixup(frames[i], g->features) == VSW_FIX_SEGMENT)
+			rx_segmented(g, frames[i]);
+		else
+			rx_checksummed(g, frames[i]);
+	}
+	rx_push(g);
+}
+
+static void guest_flush(struct vsw_port *p)
+{
+	struct guest_port *g = hv_container_of(p, struct guest_port, port);
+
+	if (g->connected && g->client.rx_flush)
+		g->client.rx_flush(g->client.arg);
+}
+
+/* ---- control ---- */
+
+static void guest_set_client(struct netport *np, const struct netport_client *client)
+{
+	struct guest_port *g = from_np(np);
+
+	g->connected = client != NULL;
+	if (client)
+		g->client = *client;
+}
+
+static void guest_set_features(struct netport *np, uint32_t features)
+{
+	from_np(np)->features = features & OFFERED;
+}
+
+static void guest_set_mac(struct netport *np, const uint8_t mac[6])
+{
+	if (vsw_policy_set_mac(&from_np(np)->port, mac))
+		memcpy(np->mac, mac, sizeof(np->mac));
+}
+
+static void guest_set_filter(struct netport *np, bool promisc, bool allmulti)
+{
+	(void)allmulti; /* a port gets all group frames of its VLAN */
+	vsw_policy_set_promisc(&from_np(np)->port, promisc);
+}
+
+static const struct netport_ops guest_ops = {
+	.tx_burst = guest_tx_burst,
+	.tx_flush = guest_tx_flush,
+	.set_client = guest_set_client,
+	.set_features = guest_set_features,
+	.set_mac = guest_set_mac,
+	.set_filter = guest_set_filter,
+};
+
+int vsw_guest_port_create(struct vsw *v, unsigned portgroup, const char *name, const uint8_t mac[6], struct netport **out)
+{
+	struct guest_port *g = hv_contig_alloc(sizeof(*g), HV_PAGE_SIZE);
+	int err;
+
+	if (!g)
+		return trace_error(-ENOMEM);
+	g->port.kind = VSW_PORT_GUEST;
+	g->port.deliver = guest_deliver;
+	g->port.flush = guest_flush;
+	err = vsw_access_port_init(v, &g->port, portgroup, name, mac);
+	if (err) {
+		hv_contig_free(g, sizeof(*g));
+		return err;
+	}
+	g->np = (struct netport){
+		.ops = &guest_ops,
+		.name = g->port.name,
+		.mtu = g->port.sw->mtu,
+		.core = (uint16_t)v->core,
+		.link_up = true,
+		.features = OFFERED,
+	};
+	memcpy(g->np.mac, mac, sizeof(g->np.mac));
+	*out = &g->np;
+	return 0;
+}
+
+void vsw_guest_port_destroy(struct netport *np)
+{
+	struct guest_port *g = from_np(np);
+
+	g->connected = false;
+	vsw_port_remove(&g->port);
+	hv_contig_free(g, sizeof(*g));
+}

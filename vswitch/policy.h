@@ -1,0 +1,29 @@
+/* Security policy of the frame path: whose source address a port may use. */
+#ifndef VSWITCH_POLICY_H
+#define VSWITCH_POLICY_H
+
+#include "switch.h"
+
+/* Sentinel of policy_source: the frame may go on. */
+#define POLICY_PASS VSW_DROP_COUNT
+
+/* The rest of vsw_policy_source: not the port's own address. */
+enum vsw_drop vsw_policy_other_source(struct vsw_port *in, uint64_t src, uint16_t domain);
+
+/*
+ * Ingress: is `src` allowed from this port? Also learns it. The common case of an access port is its own address: one comparison. An uplink's
+ * `mac` matches no frame.
+ */
+static inline enum vsw_drop vsw_policy_source(struct vsw_port *in, uint64_t src, uint16_t domain)
+{
+	if (__builtin_expect(src == in->mac, 1))
+		return POLICY_PASS;
+	if (in->kind == VSW_PORT_UPLINK && !vsw_mac_is_group(src) && src) {
+		enum fdb_learn learnt = fdb_learn(&in->sw->fdb, fdb_key(src, domain), VSW_PORT_OUTSIDE);
+
+		return __builtin_expect(learnt == FDB_OWNED, 0) ? VSW_DROP_OWN_SOURCE : POLICY_PASS;
+	}
+	return vsw_policy_other_source(in, src, domain);
+}
+
+#endif

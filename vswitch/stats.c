@@ -1,0 +1,106 @@
+/* Counters by port and the MAC table as others see them. Owner: the switch's core. */
+#include "switch.h"
+
+const char *vsw_drop_name(enum vsw_drop reason)
+{
+	static const char *const names[] = {
+#define X(id, name, text) name,
+		VSW_DROPS(X)
+#undef X
+	};
+
+	return reason < VSW_DROP_COUNT ? names[reason] : "?";
+}
+
+const char *vsw_drop_text(enum vsw_drop reason)
+{
+	static const char *const texts[] = {
+#define X(id, name, text) text,
+		VSW_DROPS(X)
+#undef X
+	};
+
+	return reason < VSW_DROP_COUNT ? texts[reason] : "?";
+}
+
+const char *vsw_port_kind_name(enum vsw_port_kind kind)
+{
+	static const char *const names[] = {[VSW_PORT_GUEST] = "guest", [VSW_PORT_VMK] = "vmk", [VSW_PORT_UPLINK] = "uplink"};
+
+	return kind < HV_ARRAY_LEN(names) ? names[kind] : "?";
+}
+
+static void port_info(const struct vsw *v, const struct vsw_port *p, struct vsw_port_info *info)
+{
+	*info = (struct vsw_port_info){
+		.name = p->name,
+		.vswitch = p->sw->config->name,
+		.portgroup = p->portgroup ? p->portgroup->config->name : "",
+		.kind = p->kind,
+		.vlan = p->portgroup ? p->portgroup->config->vlan : 0,
+		.link_up = p->link_up,
+		.counters = &p->count,
+	};
+	if (p->kind != VSW_PORT_UPLINK)
+		vsw_store_mac(info->mac, p->mac);
+	else
+		memcpy(info->mac, p->uplink_mac, sizeof(info->mac));
+}
+
+static void foreach_kind(const struct vsw *v, bool uplinks, void (*fn)(void *, const struct vsw_port_info *), void *arg)
+{
+	struct vsw_port_info info;
+
+	for (unsigned i = 0; i < v->port_count; i++) {
+		if (!v->ports[i] || (v->ports[i]->kind == VSW_PORT_UPLINK) != uplinks)
+			continue;
+		port_info(v, v->ports[i], &info);
+		fn(arg, &info);
+	}
+}
+
+void vsw_port_foreach(const struct vsw *v, void (*fn)(void *arg, const struct vsw_port_info *info), void *arg)
+{
+	foreach_kind(v, true, fn, arg);
+	foreach_kind(v, false, fn, arg);
+}
+
+static void fdb_entry_info(const struct vsw_switch *sw, const struct fdb_bucket *b, unsigned way, struct vsw_fdb_info *info)
+{
+	const struct vsw *v = sw->v;
+	bool is_static = b->stamp[way] == FDB_STATIC;
+
+	*info = (struct vsw_fdb_info){
+		.vlan = v->domains[b->key[way] & 0xffff]->vlan,
+		.vswitch = sw->config->name,
+		.port = b->port[way] == VSW_PORT_OUTSIDE ? "outside" : v->ports[b->port[way]]->name,
+		.is_static = is_static,
+		.age_s = is_static ? 0 : sw->fdb.tick - b->stamp[way],
+	};
+	vsw_store_mac(info->mac, b->key[way] >> 16);
+}
+
+void vsw_fdb_foreach(const struct vsw *v, void (*fn)(void *arg, const struct vsw_fdb_info *info), void *arg)
+{
+	struct vsw_fdb_info info;
+
+	for (unsigned s = 0; s < v->config.switch_count; s++) {
+		for (unsigned slot = 0; slot < FDB_BUCKETS * FDB_WAYS; slot++) {
+			const struct fdb_bucket *b = &v->switches[s].fdb.buckets[slot / FDB_WAYS];
+
+			if (!b->key[slot % FDB_WAYS])
+				continue;
+			fdb_entry_info(&v->switches[s], b, slot % FDB_WAYS, &info);
+			fn(arg, &info);
+		}
+	}
+}
+
+uint64_t vsw_fdb_refused(const struct vsw *v)
+{
+	uint64_t sum = 0;
+
+	for (unsigned s = 0; s < v->config.switch_count; s++)
+		sum += v->switches[s].fdb.refused;
+	return sum;
+}

@@ -1,0 +1,186 @@
+/*
+ * A set of vSwitches made from configuration: their port groups, domains, mbuf pools, the once-a-second tick and the poller that ends each round
+ * of the core.
+ *
+ * Owner: the core given to vsw_create. mbuf pools are apart by who can hold buffers: guests' frames (and copies of flooded ones), vmks' frames,
+ * and uplink receive rings; so a guest that floods, or a full uplink, leaves the hypervisor's own storage traffic its buffers.
+ */
+#include "switch.h"
+
+#include <errno.h>
+#include <hv/mem.h>
+#include <rte_errno.h>
+#include <rte_mempool.h>
+
+#define GUEST_MBUFS 8191u
+#define VMK_MBUFS 8191u
+#define RX_MBUFS 8191u
+#define MBUF_CACHE 256u
+#define TICK_NS 1000000000ull
+#define DEFAULT_MTU 1500
+
+static void pools_free(struct vsw *v)
+{
+	rte_mempool_free(v->guest_pool);
+	rte_mempool_free(v->vmk_pool);
+	rte_mempool_free(v->rx_pool);
+}
+
+static struct rte_mempool *pool_create(const char *what, unsigned core, unsigned count)
+{
+	char name[RTE_MEMPOOL_NAMESIZE];
+
+	hv_snprintf(name, sizeof(name), "vsw%u-%s", core, what);
+	return rte_pktmbuf_pool_create(name, count, MBUF_CACHE, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+}
+
+static int pools_create(struct vsw *v)
+{
+	v->guest_pool = pool_create("guest", v->core, GUEST_MBUFS);
+	v->vmk_pool = pool_create("vmk", v->core, VMK_MBUFS);
+	v->rx_pool = pool_create("rx", v->core, RX_MBUFS);
+	if (v->guest_pool && v->vmk_pool && v->rx_pool)
+		return 0;
+	log_error("vswitch.memory", "no memory for packet buffers: %s", rte_strerror(rte_errno));
+	pools_free(v);
+	return trace_error(-ENOMEM);
+}
+
+/* The smallest MTU of its uplinks: what every frame of the switch can leave by. */
+static uint16_t switch_mtu(const struct vsw *v, const struct vsw_switch_config *c)
+{
+	uint16_t mtu = 0;
+
+	for (unsigned i = 0; i < c->uplink_count; i++) {
+		uint16_t one = v->config.uplinks[c->uplinks[i]].mtu;
+
+		if (one && (!mtu || one < mtu))
+			mtu = one;
+	}
+	return mtu ? mtu : DEFAULT_MTU;
+}
+
+static bool config_in_range(const struct vsw_config *c)
+{
+	if (c->uplink_count > VSW_MAX_UPLINKS || c->switch_count > VSW_MAX_SWITCHES || c->portgroup_count > VSW_MAX_PORTGROUPS)
+		return false;
+	for (unsigned i = 0; i < c->switch_count; i++) {
+		if (c->switches[i].uplink_count > VSW_MAX_UPLINKS)
+			return false;
+		for (unsigned u = 0; u < c->switches[i].uplink_count; u++) {
+			if (c->switches[i].uplinks[u] >= c->uplink_count)
+				return false;
+		}
+	}
+	for (unsigned i = 0; i < c->portgroup_count; i++) {
+		if (c->portgroups[i].vswitch >= c->switch_count || c->portgroups[i].vlan > VSW_VLAN_MAX)
+			return false;
+	}
+	return true;
+}
+
+static void switches_free(struct vsw *v)
+{
+	for (unsigned i = 1; i <= v->domain_count; i++)
+		hv_contig_free(v->domains[i], sizeof(*v->domains[i]));
+	for (unsigned i = 0; i < v->config.switch_count; i++)
+		fdb_destroy(&v->switches[i].fdb);
+}
+
+static int switches_create(struct vsw *v)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < v->config.switch_count && !err; i++) {
+		struct vsw_switch *sw = &v->switches[i];
+
+		sw->v = v;
+		sw->config = &v->config.switches[i];
+		sw->mtu = switch_mtu(v, sw->config);
+		err = fdb_create(&sw->fdb);
+	}
+	for (unsigned i = 0; i < v->config.portgroup_count && !err; i++) {
+		struct vsw_portgroup *pg = &v->portgroups[i];
+
+		pg->config = &v->config.portgroups[i];
+		pg->sw = &v->switches[pg->config->vswitch];
+		err = vsw_domain_get(pg->sw, pg->config->vlan, &pg->domain);
+	}
+	if (err)
+		switches_free(v);
+	return err;
+}
+
+static void tick(struct hv_timer *t)
+{
+	struct vsw *v = hv_container_of(t, struct vsw, tick);
+
+	for (unsigned i = 0; i < v->config.switch_count; i++)
+		fdb_tick(&v->switches[i].fdb, v->config.switches[i].mac_ageing_s ? v->config.switches[i].mac_ageing_s : VSW_AGEING_DEFAULT_S);
+	for (unsigned i = 0; i < v->config.uplink_count; i++) {
+		if (v->uplinks[i])
+			vsw_uplink_watch(v->uplinks[i]);
+	}
+	hv_timer_arm(t, hv_now_ns() + TICK_NS);
+}
+
+/* Frames that a port's driver left staged (no tx_flush) do not wait longer than a round. */
+static unsigned poll_leftovers(struct hv_poller *poller)
+{
+	struct vsw *v = hv_container_of(poller, struct vsw, poller);
+	unsigned n = v->dirty_count;
+
+	if (n)
+		vsw_flush(v);
+	return n;
+}
+
+int vsw_create(const struct vsw_config *config, unsigned core, struct vsw **out)
+{
+	struct vsw *v;
+	int err;
+
+	hv_assert(hv_core_self() == core);
+	if (!config_in_range(config))
+		return trace_error(-EINVAL);
+	v = hv_contig_alloc(sizeof(*v), HV_PAGE_SIZE);
+	if (!v)
+		return trace_error(-ENOMEM);
+	v->core = core;
+	v->config = *config;
+	err = pools_create(v);
+	if (err)
+		goto free_vsw;
+	err = switches_create(v);
+	if (err)
+		goto free_pools;
+	v->tick.fn = tick;
+	hv_timer_arm(&v->tick, hv_now_ns() + TICK_NS);
+	v->poller = (struct hv_poller){.poll = poll_leftovers, .name = "vswitch"};
+	hv_poller_add(&v->poller);
+	*out = v;
+	return 0;
+free_pools:
+	pools_free(v);
+free_vsw:
+	hv_contig_free(v, sizeof(*v));
+	return err;
+}
+
+void vsw_destroy(struct vsw *v)
+{
+	hv_poller_remove(&v->poller);
+	hv_timer_cancel(&v->tick);
+	for (unsigned i = 0; i < v->config.uplink_count; i++) {
+		if (v->uplinks[i])
+			vsw_uplink_detach(v->uplinks[i]);
+	}
+	switches_free(v);
+	pools_free(v);
+	hv_contig_free(v, sizeof(*v));
+}
+
+unsigned vsw_core(const struct vsw *v)
+{
+	return v->core;
+}

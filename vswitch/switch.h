@@ -1,0 +1,175 @@
+/*
+ * Inside of the switch: its objects and the path of a frame (docs/internals/walks.md).
+ *
+ *   port's driver (guest_port.c, vmk_port.c, uplink.c): bytes become an mbuf, format checked
+ *     -> vsw_input: for each frame  VLAN (vlan.h) -> source policy (policy.h) -> learn (fdb.h) -> forward (switch.c) -> stage at the port
+ *     -> vsw_flush: each port's staged frames go to its deliver(), in bursts
+ *
+ * Inside, a frame is untagged; mbuf->vlan_tci holds the id of its broadcast domain. Offload work that is still to do is in ol_flags/l2_len/l3_len/l4_len (offload.h);
+ * the delivering port does what its receiver cannot.
+ */
+#ifndef VSWITCH_SWITCH_H
+#define VSWITCH_SWITCH_H
+
+#include "fdb.h"
+
+#include <hv/core.h>
+#include <hv/log.h>
+#include <rte_mbuf.h>
+#include <vswitch/vswitch.h>
+
+#define VSW_BURST 32
+#define VSW_MAX_PORTS 512
+#define VSW_DOMAIN_NONE 0
+#define VSW_MAX_DOMAINS (VSW_MAX_PORTGROUPS + 1) /* 0 is none */
+#define VSW_PORT_NONE UINT16_MAX
+#define VSW_PORT_OUTSIDE (UINT16_MAX - 1) /* in the MAC table: beyond the uplinks; teaming picks which */
+#define VSW_AGEING_DEFAULT_S 300 /* IEEE 802.1Q-2018 table 8-6 */
+#define VSW_PORT_NAME_MAX 63
+
+struct vsw_switch;
+
+/* A broadcast domain: one VLAN of one vSwitch. */
+struct vsw_domain {
+	struct vsw_switch *sw;
+	uint16_t id;   /* index in vsw.domains, >= 1 */
+	uint16_t vlan; /* 0 = untagged on the wire */
+	uint16_t member_count, promisc_count;
+	uint16_t members[VSW_MAX_PORTS]; /* port indexes; uplinks are not members, they carry all domains */
+	uint16_t promisc[VSW_MAX_PORTS]; /* those members that see every frame */
+};
+
+struct vsw_portgroup {
+	const struct vsw_portgroup_config *config;
+	struct vsw_switch *sw;
+	struct vsw_domain *domain;
+};
+
+enum vsw_port_flag {
+	VSW_PF_FORGED = 1u << 0,    /* other source MACs are let in (and learned) */
+	VSW_PF_PRIVATE = 1u << 1,   /* deliver() changes or keeps frames: it gets no shared ones */
+	VSW_PF_PROMISC = 1u << 2,   /* sees every frame of its domain */
+	VSW_PF_DIRTY = 1u << 3,     /* in vsw.dirty */
+	VSW_PF_VMK = 1u << 4,
+};
+
+struct vsw_port {
+	/* Per frame. */
+	uint16_t index, flags, staged;
+	uint16_t domain; /* id; an uplink's frames tell by their tag */
+	uint64_t mac;    /* effective MAC, as fdb_key wants it */
+	struct vsw_switch *sw;
+	/* Takes over n frames (n <= VSW_BURST) for good: what it cannot deliver it drops with vsw_drop. Never calls vsw_input. */
+	void (*deliver)(struct vsw_port *p, struct rte_mbuf **frames, unsigned n);
+	/* The end of a round. May be NULL. */
+	void (*flush)(struct vsw_port *p);
+	struct rte_mbuf *stage[VSW_BURST];
+	struct vsw_counters count;
+	/* Control path. */
+	struct vsw_portgroup *portgroup; /* NULL for an uplink */
+	enum vsw_port_kind kind;
+	bool link_up;
+	void (*link_changed)(struct vsw_port *p, bool up); /* some uplink of the switch is up; may be NULL */
+	uint8_t uplink_mac[6]; /* an uplink's own address; its `mac` above matches nothing */
+	char name[VSW_PORT_NAME_MAX + 1];
+};
+
+struct vsw_uplink;
+
+struct vsw_switch {
+	struct vsw *v;
+	const struct vsw_switch_config *config;
+	struct fdb fdb;
+	struct vsw_port *active; /* uplink that outgoing frames take (team.c); NULL when all are down */
+	uint16_t mtu;
+	uint16_t domain_of[VSW_VLAN_MAX + 1]; /* VLAN -> domain id */
+};
+
+struct vsw {
+	struct vsw_port *ports[VSW_MAX_PORTS];
+	struct vsw_domain *domains[VSW_MAX_DOMAINS];
+	uint16_t dirty[VSW_MAX_PORTS];
+	unsigned dirty_count;
+	unsigned port_count; /* slots used, holes included */
+	unsigned domain_count;
+	unsigned core;
+	struct rte_mempool *guest_pool, *vmk_pool, *rx_pool; /* guests' frames and copies; vmks'; uplink receive rings */
+	struct vsw_switch switches[VSW_MAX_SWITCHES];
+	struct vsw_portgroup portgroups[VSW_MAX_PORTGROUPS];
+	struct vsw_uplink *uplinks[VSW_MAX_UPLINKS];
+	struct vsw_config config;
+	struct hv_timer tick;
+	struct hv_poller poller;
+};
+
+/* ---- forward.c ---- */
+/* Frames from port `in` enter the switch, their domains in vlan_tci, each at least an Ethernet header in its first segment. Takes all. */
+void vsw_input(struct vsw_port *in, struct rte_mbuf **frames, unsigned n);
+/* The end of a round: hands every port what was gathered for it. */
+void vsw_flush(struct vsw *v);
+
+/* ---- portgroup.c ---- */
+/* Puts p into the port table and, when it has a port group, its domain. -ENOSPC. */
+int vsw_port_add(struct vsw *v, struct vsw_port *p) HV_MUST_CHECK;
+void vsw_port_remove(struct vsw_port *p);
+/* Fills name, port group, domain, policy flags, and claims the MAC. -EINVAL, -EEXIST, -ENOSPC. */
+int vsw_access_port_init(struct vsw *v, struct vsw_port *p, unsigned portgroup, const char *name, const uint8_t mac[6]) HV_MUST_CHECK;
+
+/* ---- vlan.c ---- */
+/* The domain of `vlan` in the switch, made when there is none. -ENOMEM. */
+int vsw_domain_get(struct vsw_switch *sw, uint16_t vlan, struct vsw_domain **out) HV_MUST_CHECK;
+void vsw_domain_join(struct vsw_domain *d, struct vsw_port *p);
+void vsw_domain_leave(struct vsw_domain *d, struct vsw_port *p);
+void vsw_domain_set_promisc(struct vsw_domain *d, struct vsw_port *p, bool on);
+
+/* ---- policy.c ---- */
+/* What the port group lets its ports do, as flags. */
+uint16_t vsw_policy_flags(const struct vsw_policy_config *policy);
+/* The guest wants another MAC / to see all frames. The policy decides; a refusal is logged and counted. */
+bool vsw_policy_set_mac(struct vsw_port *p, const uint8_t mac[6]);
+void vsw_policy_set_promisc(struct vsw_port *p, bool on);
+
+/* ---- team.c ---- */
+/* An uplink's link changed: chooses the active uplink of each switch anew and tells the ports. */
+void vsw_team_update(struct vsw *v);
+
+/* ---- uplink.c ---- */
+struct vsw_port *vsw_uplink_port(struct vsw_uplink *u);
+void vsw_uplink_watch(struct vsw_uplink *u); /* once a second */
+void vsw_uplink_detach(struct vsw_uplink *u);
+
+/* ---- stats.c ---- */
+static inline void vsw_drop(struct vsw_port *p, enum vsw_drop reason, struct rte_mbuf *m)
+{
+	p->count.drops++;
+	p->count.drop[reason]++;
+	rte_pktmbuf_free(m);
+}
+
+static inline void vsw_count_drop(struct vsw_port *p, enum vsw_drop reason, unsigned n)
+{
+	p->count.drops += n;
+	p->count.drop[reason] += n;
+}
+
+static inline uint64_t vsw_load_mac(const uint8_t *bytes)
+{
+	uint32_t low;
+	uint16_t high;
+
+	__builtin_memcpy(&low, bytes, sizeof(low));
+	__builtin_memcpy(&high, bytes + 4, sizeof(high));
+	return low | (uint64_t)high << 32;
+}
+
+static inline void vsw_store_mac(uint8_t *bytes, uint64_t mac)
+{
+	__builtin_memcpy(bytes, &mac, 6);
+}
+
+static inline bool vsw_mac_is_group(uint64_t mac)
+{
+	return mac & 1;
+}
+
+#endif

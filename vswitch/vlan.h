@@ -1,0 +1,69 @@
+/* 802.1Q at the edges of the switch: which domain a frame belongs to, and the tag itself. */
+#ifndef VSWITCH_VLAN_H
+#define VSWITCH_VLAN_H
+
+#include "switch.h"
+
+#define VLAN_TAG_LEN 4
+#define VLAN_TPID_C 0x0081u /* 0x8100, customer tag (IEEE 802.1Q-2018 table 9-1), as it lies in memory */
+#define VLAN_TPID_S 0xa888u /* 0x88a8, service tag */
+#define ETH_HEADER_LEN 14
+
+static inline uint16_t vsw_ethertype_raw(const uint8_t *eth)
+{
+	uint16_t type;
+
+	__builtin_memcpy(&type, eth + 12, sizeof(type));
+	return type;
+}
+
+/* Any VLAN tag, which an access port must not send. */
+static inline bool vsw_is_tagged(const uint8_t *eth)
+{
+	uint16_t type = vsw_ethertype_raw(eth);
+
+	return type == VLAN_TPID_C || type == VLAN_TPID_S;
+}
+
+/* Takes the tag out: moves the addresses over it. @pre VLAN_TPID_C, 18 contiguous bytes, frame not shared. Returns the VLAN id, 0..4095. */
+static inline uint16_t vsw_vlan_pop(struct rte_mbuf *m)
+{
+	uint8_t *eth = rte_pktmbuf_mtod(m, uint8_t *);
+	uint16_t vlan = (uint16_t)((eth[14] << 8 | eth[15]) & 0xfff);
+	uint64_t mac_low;
+	uint32_t mac_high;
+
+	__builtin_memcpy(&mac_low, eth, 8);
+	__builtin_memcpy(&mac_high, eth + 8, 4);
+	__builtin_memcpy(eth + 4, &mac_low, 8);
+	__builtin_memcpy(eth + 12, &mac_high, 4);
+	m->data_off += VLAN_TAG_LEN;
+	m->data_len -= VLAN_TAG_LEN;
+	m->pkt_len -= VLAN_TAG_LEN;
+	return vlan;
+}
+
+/* Puts a tag with priority 0 in. False: no headroom. @pre frame not shared, 12 contiguous bytes */
+static inline bool vsw_vlan_push(struct rte_mbuf *m, uint16_t vlan)
+{
+	uint8_t *eth;
+	uint64_t mac_low;
+	uint32_t mac_high, tag = VLAN_TPID_C | (uint32_t)(vlan >> 8) << 16 | (uint32_t)(vlan & 0xff) << 24;
+
+	if (__builtin_expect(m->data_off < VLAN_TAG_LEN, 0))
+		return false;
+	eth = rte_pktmbuf_mtod(m, uint8_t *);
+	__builtin_memcpy(&mac_low, eth, 8);
+	__builtin_memcpy(&mac_high, eth + 8, 4);
+	__builtin_memcpy(eth - 4, &mac_low, 8);
+	__builtin_memcpy(eth + 4, &mac_high, 4);
+	__builtin_memcpy(eth + 8, &tag, 4);
+	m->data_off -= VLAN_TAG_LEN;
+	m->data_len += VLAN_TAG_LEN;
+	m->pkt_len += VLAN_TAG_LEN;
+	if (m->l2_len)
+		m->l2_len += VLAN_TAG_LEN;
+	return true;
+}
+
+#endif

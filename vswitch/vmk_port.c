@@ -1,0 +1,162 @@
+/*
+ * A VMkernel NIC's port: frames as mbufs in both directions. What the switch delivers waits in a ring and is handed to the client by a poller of
+ * its own, so that the TCP/IP stack is never entered from inside its own transmit call.
+ *
+ * Owner: the switch's core. Ring: rx_head - rx_tail frames wait, at most RX_RING.
+ */
+#include "offload.h"
+
+#include <errno.h>
+#include <hv/mem.h>
+
+#define RX_RING 1024u /* power of two */
+
+struct vsw_vmk_port {
+	struct vsw_port port;
+	struct vsw_vmk_client client;
+	struct hv_poller poller;
+	uint32_t rx_head, rx_tail;
+	struct rte_mbuf *rx[RX_RING];
+};
+
+static void ring_put(struct vsw_vmk_port *k, struct rte_mbuf *m)
+{
+	if (k->rx_head - k->rx_tail == RX_RING) {
+		vsw_drop(&k->port, VSW_DROP_RX_FULL, m);
+		return;
+	}
+	k->rx[k->rx_head++ % RX_RING] = m;
+}
+
+/* From a guest that left the checksum to us: its data never was on a wire, so it is as good as verified; the stack gets a complete one anyway. */
+static void put_checksummed(struct vsw_vmk_port *k, struct rte_mbuf *m)
+{
+	if (m->ol_flags & VSW_OFFLOAD_MASK) {
+		vsw_checksum_finish(m);
+		m->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+		k->port.count.out_checksummed++;
+	}
+	ring_put(k, m);
+}
+
+static void put_segmented(struct vsw_vmk_port *k, struct rte_mbuf *m)
+{
+	struct vsw_segmenter s;
+	struct rte_mbuf *seg;
+
+	vsw_segment_begin(&s, m, k->port.sw->v->guest_pool);
+	while ((seg = vsw_segment_next(&s))) {
+		k->port.count.out_segmented++;
+		put_checksummed(k, seg);
+	}
+	if (vsw_segment_left(&s))
+		vsw_count_drop(&k->port, VSW_DROP_NO_MBUF, 1);
+	rte_pktmbuf_free(m);
+}
+
+static void vmk_deliver(struct vsw_port *p, struct rte_mbuf **frames, unsigned n)
+{
+	struct vsw_vmk_port *k = hv_container_of(p, struct vsw_vmk_port, port);
+
+	for (unsigned i = 0; i < n; i++) {
+		if (frames[i]->ol_flags & RTE_MBUF_F_TX_TCP_SEG)
+			put_segmented(k, frames[i]);
+		else
+			put_checksummed(k, frames[i]);
+	}
+}
+
+static unsigned vmk_poll(struct hv_poller *poller)
+{
+	struct vsw_vmk_port *k = hv_container_of(poller, struct vsw_vmk_port, poller);
+	struct rte_mbuf *burst[VSW_BURST];
+	uint64_t bytes = 0;
+	unsigned n = 0, taken;
+
+	while (n < VSW_BURST && k->rx_tail != k->rx_head) {
+		burst[n] = k->rx[k->rx_tail++ % RX_RING];
+		bytes += burst[n++]->pkt_len;
+	}
+	if (!n)
+		return 0;
+	taken = k->client.rx(k->client.arg, burst, n);
+	hv_assert(taken <= n);
+	for (unsigned i = taken; i < n; i++) {
+		bytes -= burst[i]->pkt_len;
+		vsw_drop(&k->port, VSW_DROP_RX_FULL, burst[i]);
+	}
+	k->port.count.out_frames += taken;
+	k->port.count.out_bytes += bytes;
+	k->port.count.out_bursts++;
+	vsw_flush(k->port.sw->v);
+	return n;
+}
+
+void vsw_vmk_tx(struct vsw_vmk_port *p, struct rte_mbuf **frames, unsigned n)
+{
+	hv_assert(hv_core_self() == p->port.sw->v->core);
+	for (unsigned i = 0; i < n; i++)
+		frames[i]->vlan_tci = p->port.domain;
+	vsw_input(&p->port, frames, n);
+}
+
+void vsw_vmk_flush(struct vsw_vmk_port *p)
+{
+	vsw_flush(p->port.sw->v);
+}
+
+struct rte_mempool *vsw_vmk_pool(struct vsw_vmk_port *p)
+{
+	return p->port.sw->v->vmk_pool;
+}
+
+uint16_t vsw_vmk_mtu(const struct vsw_vmk_port *p)
+{
+	return p->port.sw->mtu;
+}
+
+bool vsw_vmk_link_up(const struct vsw_vmk_port *p)
+{
+	return p->port.sw->active != NULL;
+}
+
+static void vmk_link_changed(struct vsw_port *p, bool up)
+{
+	struct vsw_vmk_port *k = hv_container_of(p, struct vsw_vmk_port, port);
+
+	if (k->client.link)
+		k->client.link(k->client.arg, up);
+}
+
+int vsw_vmk_port_create(struct vsw *v, unsigned portgroup, const char *name, const uint8_t mac[6], const struct vsw_vmk_client *client,
+	struct vsw_vmk_port **out)
+{
+	struct vsw_vmk_port *k = hv_contig_alloc(sizeof(*k), HV_PAGE_SIZE);
+	int err;
+
+	if (!k)
+		return trace_error(-ENOMEM);
+	k->client = *client;
+	k->port.kind = VSW_PORT_VMK;
+	k->port.flags = VSW_PF_VMK | VSW_PF_PRIVATE;
+	k->port.deliver = vmk_deliver;
+	k->port.link_changed = vmk_link_changed;
+	err = vsw_access_port_init(v, &k->port, portgroup, name, mac);
+	if (err) {
+		hv_contig_free(k, sizeof(*k));
+		return err;
+	}
+	k->poller = (struct hv_poller){.poll = vmk_poll, .name = k->port.name};
+	hv_poller_add(&k->poller);
+	*out = k;
+	return 0;
+}
+
+void vsw_vmk_port_destroy(struct vsw_vmk_port *k)
+{
+	hv_poller_remove(&k->poller);
+	vsw_port_remove(&k->port);
+	while (k->rx_tail != k->rx_head)
+		rte_pktmbuf_free(k->rx[k->rx_tail++ % RX_RING]);
+	hv_contig_free(k, sizeof(*k));
+}
