@@ -102,7 +102,7 @@ static void bar_decode(struct vpci_dev *d, unsigned i, uint16_t command)
 	}
 	if (!want || bar->decoded)
 		return;
-	bar->region = (struct io_region){.start = base, .bytes = bar->bytes, .access = bar_access, .name = d->name, .arg = d};
+	bar->region.start = base; /* the only field that changes: another vCPU may be in the middle of a call through this region */
 	int err = iobus_attach(d->vm, space, &bar->region);
 	if (err < 0)
 		log_warn("vpci.bar.overlap", "%s: %s BAR%u at 0x%x is not decoded: it overlaps another device (%d)", d->vm->name, d->name, i, base, err);
@@ -264,6 +264,7 @@ static int bar_assign(struct vpci *p, struct vpci_dev *d, unsigned i)
 	if ((bar->bytes & (bar->bytes - 1)) || bar->bytes < (bar->io ? 4u : 16u) || !in_window(bar, base))
 		return trace_error(-ENOSPC);
 	*next = base + bar->bytes;
+	bar->region = (struct io_region){.start = base, .bytes = bar->bytes, .access = bar_access, .name = d->name, .arg = d};
 	put32(d->config + CFG_BAR + 4 * i, base | (bar->io ? 1u : 0u));
 	put32(d->writable + CFG_BAR + 4 * i, ~(bar->bytes - 1));
 	d->config[CFG_COMMAND] |= bar->io ? COMMAND_IO : COMMAND_MEMORY;

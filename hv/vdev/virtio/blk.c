@@ -249,9 +249,9 @@ static void cut_part(struct vblk *b, struct vblk_slot *s)
 	struct blk_req *r = &s->req;
 	const struct blk_dev *disk = b->disk;
 	uint64_t rest = s->left_bytes, take = 0;
-	unsigned limit = disk->max_segs ? disk->max_segs : VBLK_LARGE_SEGS, n = 0;
-	uint64_t most = disk->max_bytes ? HV_ALIGN_DOWN((uint64_t)disk->max_bytes, (uint64_t)disk->block_bytes) : rest;
-	while (n < s->nsegs && n < limit && take < most)
+	unsigned n = 0;
+	uint64_t most = HV_ALIGN_DOWN(disk->max_bytes, disk->block_bytes);
+	while (n < s->nsegs && n < disk->max_segs && take < most)
 		take += s->segs[n++].len;
 	take = HV_MIN(take, most);
 	take = take < rest ? HV_ALIGN_DOWN(take, (uint64_t)disk->block_bytes) : rest;
@@ -587,14 +587,14 @@ static const struct virtio_ops vblk_ops = {
 static bool disk_usable(const struct vm *vm, const struct blk_dev *disk)
 {
 	return disk && disk->core == vm->config.io_core && disk->block_bytes >= SECTOR && !(disk->block_bytes & (disk->block_bytes - 1)) &&
-	       (!disk->max_bytes || disk->max_bytes >= disk->block_bytes);
+	       disk->max_bytes >= disk->block_bytes && disk->max_segs;
 }
 
 int vblk_attach(struct vm *vm, unsigned index, const struct vm_disk_config *config)
 {
 	struct blk_dev *disk = config->dev;
 	if (!disk_usable(vm, disk)) {
-		log_error("vblk.disk", "%s: disk%u cannot be used: it must live on core %u and have a sane block size", vm->name, index, vm->config.io_core);
+		log_error("vblk.disk", "%s: disk%u cannot be used: it must live on core %u and have sane block, request and segment limits", vm->name, index, vm->config.io_core);
 		return trace_error(-EINVAL);
 	}
 	struct vblk *b = hv_contig_alloc(sizeof(*b), HV_PAGE_SIZE);

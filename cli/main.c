@@ -1,0 +1,218 @@
+/*
+ * `berth`, the administrator's tool. This file: the tables of commands and options, help, and parsing of the command line.
+ *
+ * Exit status: 0 done; 1 the configuration has errors; 2 the command line has; 3 a file could not be read or written.
+ */
+#include "command.h"
+
+#include <config/suggest.h>
+#include <stdio.h>
+#include <string.h>
+
+const struct option_row option_rows[OPTION_COUNT] = {
+	[OPTION_HELP] = {"--help", "-h", NULL, "Show this help."},
+	[OPTION_JSON] = {"--json", NULL, NULL, "Print the result as JSON on standard output, for programs."},
+	[OPTION_STRICT] = {"--strict", NULL, NULL, "Take warnings for errors."},
+	[OPTION_OUTPUT] = {"--output", "-o", "OUT.json", "Write the host's JSON there; without it, to standard output."},
+	[OPTION_FILE] = {"--file", NULL, "NAME=PATH",
+		"The file PATH will be boot module NAME (a secret, a kernel ...). May be given often."},
+	[OPTION_LIST_FILES] = {"--list-files", NULL, NULL,
+		"Print the boot modules that the host will need, a line NAME=PATH each; PATH is empty if it is not known."},
+	[OPTION_ALL_FILES] = {"--all-files", NULL, NULL,
+		"Insist that every boot module the configuration names is known, by --file or as a secret."},
+	[OPTION_MARKDOWN] = {"--markdown", NULL, NULL, "Print the reference of keys for the user guide instead."},
+	[OPTION_VERSION] = {"--version", NULL, NULL, "Show the version."},
+};
+
+#define OPTION(id) (1U << OPTION_##id)
+
+const struct command commands[] = {
+	{.name = "check",
+		.operand = "FILE.yaml",
+		.summary = "Check a host's configuration",
+		.details = "Reads FILE.yaml and reports everything that is wrong with it, each with file:line:column and a hint. Nothing "
+			   "is written.\n"
+			   "Secret files that are not there are warnings.",
+		.examples = "  berth check host.yaml\n"
+			    "  berth check --strict host.yaml        # in CI: warnings fail too\n"
+			    "  berth check --json host.yaml | jq '.problems[].message'\n",
+		.options = OPTION(HELP) | OPTION(JSON) | OPTION(STRICT) | OPTION(FILE) | OPTION(ALL_FILES),
+		.run = command_check},
+	{.name = "compile",
+		.operand = "FILE.yaml",
+		.summary = "Check a configuration and make the JSON that a host boots with",
+		.details =
+			"Checks as `berth check` does and writes the configuration as JSON. Secrets are not in it: it names boot modules,\n"
+			"which --list-files lists with the files they come from. On an error nothing is written.",
+		.examples = "  berth compile host.yaml -o host.json\n"
+			    "  berth compile host.yaml -o host.json --list-files\n"
+			    "  berth compile host.yaml -o host.json --file vmlinuz=/boot/vmlinuz --all-files\n",
+		.options = OPTION(HELP) | OPTION(JSON) | OPTION(STRICT) | OPTION(OUTPUT) | OPTION(FILE) | OPTION(LIST_FILES) |
+			   OPTION(ALL_FILES),
+		.run = command_compile},
+	{.name = "schema",
+		.summary = "Print the JSON Schema of the configuration, for editors",
+		.details = "JSON Schema draft 2020-12. Editors with a YAML language server complete and check keys by it; begin the file "
+			   "with\n"
+			   "  # yaml-language-server: $schema=berth-schema.json",
+		.examples = "  berth schema > berth-schema.json\n",
+		.options = OPTION(HELP) | OPTION(MARKDOWN),
+		.run = command_schema},
+	{.name = "completion",
+		.operand = "SHELL",
+		.summary = "Print a completion script for a shell (bash)",
+		.details = "Prints the script on standard output.",
+		.examples = "  berth completion bash > /etc/bash_completion.d/berth\n"
+			    "  . <(berth completion bash)            # this shell only\n",
+		.options = OPTION(HELP),
+		.run = command_completion},
+};
+const size_t command_count = sizeof(commands) / sizeof(commands[0]);
+
+/* ---- help ---- */
+
+static void print_options(unsigned options)
+{
+	printf("Options:\n");
+	for (unsigned i = 0; i < OPTION_COUNT; i++) {
+		const struct option_row *row = &option_rows[i];
+		char left[48];
+		if (!(options & (1U << i)))
+			continue;
+		snprintf(left, sizeof(left), "%s%s%s%s%s", row->letter ? row->letter : "", row->letter ? ", " : "", row->name,
+			row->value ? " " : "", row->value ? row->value : "");
+		printf("  %-24s %s\n", left, row->doc);
+	}
+}
+
+static void print_help(void)
+{
+	printf("berth: checks and prepares configurations of Berth hosts\n\nUsage: berth COMMAND [OPTIONS] [FILE]\n\nCommands:\n");
+	for (size_t i = 0; i < command_count; i++)
+		printf("  %-12s %s\n", commands[i].name, commands[i].summary);
+	print_options(OPTION(HELP) | OPTION(VERSION));
+	printf("\nExamples:\n  berth check config/examples/first-light.yaml\n  berth COMMAND --help\n\n"
+	       "Exit status: 0 done; 1 the configuration has errors; 2 wrong usage; 3 a file could not be read or written.\n");
+}
+
+static void print_command_help(const struct command *command)
+{
+	printf("berth %s: %s\n\nUsage: berth %s [OPTIONS]%s%s\n\n%s\n\n", command->name, command->summary, command->name,
+		command->operand ? " " : "", command->operand ? command->operand : "", command->details);
+	print_options(command->options);
+	printf("\nExamples:\n%s", command->examples);
+}
+
+/* ---- the command line ---- */
+
+static int usage_error(const struct command *command, const char *what, const char *word, const char *did_you_mean)
+{
+	fprintf(stderr, "berth: %s%s%s%s", what, word ? " \"" : "", word ? word : "", word ? "\"" : "");
+	if (did_you_mean)
+		fprintf(stderr, "; did you mean \"%s\"?", did_you_mean);
+	fprintf(stderr, "\nTry: berth %s%s--help\n", command ? command->name : "", command ? " " : "");
+	return EXIT_USAGE;
+}
+
+static int unknown_option(const struct command *command, const char *word)
+{
+	struct config_suggest suggest;
+	config_suggest_begin(&suggest, word);
+	for (unsigned i = 0; i < OPTION_COUNT; i++)
+		if (command->options & (1U << i))
+			config_suggest_offer(&suggest, option_rows[i].name);
+	return usage_error(command, "unknown option", word, suggest.best);
+}
+
+/* Does word (len bytes of it) spell the option? */
+static bool spells(const struct option_row *row, const char *word, size_t len)
+{
+	return (strlen(row->name) == len && !strncmp(row->name, word, len)) || (row->letter && len == 2 && !strncmp(row->letter, word, 2));
+}
+
+static int parse_option(const struct command *command, struct arguments *arguments, char **argv, int argc, int *at)
+{
+	char *word = argv[*at], *equals = strchr(word, '=');
+	size_t len = equals ? (size_t)(equals - word) : strlen(word);
+	unsigned id = 0;
+	while (id < OPTION_COUNT && !((command->options & (1U << id)) && spells(&option_rows[id], word, len)))
+		id++;
+	if (equals)
+		*equals = 0; /* a message shows the option without its value */
+	if (id == OPTION_COUNT)
+		return unknown_option(command, word);
+	if (!option_rows[id].value) {
+		arguments->values[id] = "";
+		return equals ? usage_error(command, "no value belongs to", word, NULL) : EXIT_OK;
+	}
+	if (!equals && *at + 1 >= argc)
+		return usage_error(command, "a value is missing after", word, NULL);
+	arguments->values[id] = equals ? equals + 1 : argv[++*at];
+	if (id != OPTION_FILE)
+		return EXIT_OK;
+	if (arguments->file_count == MAX_GIVEN_FILES)
+		return usage_error(command, "too many times", word, NULL);
+	const char *name = arguments->values[id], *path = strchr(name, '=');
+	if (!path || path == name || !path[1])
+		return usage_error(command, "--file takes NAME=PATH, not", name, NULL);
+	arguments->files[arguments->file_count++] = name;
+	return EXIT_OK;
+}
+
+static int run_command(const struct command *command, int argc, char **argv)
+{
+	struct arguments arguments = {.operand = NULL};
+	bool only_operands = false;
+	for (int i = 2; i < argc; i++) {
+		if (!only_operands && !strcmp(argv[i], "--")) {
+			only_operands = true;
+		} else if (!only_operands && argv[i][0] == '-' && argv[i][1]) {
+			int error = parse_option(command, &arguments, argv, argc, &i);
+			if (error)
+				return error;
+		} else if (!command->operand || arguments.operand) {
+			return usage_error(command, "unexpected argument", argv[i], NULL);
+		} else {
+			arguments.operand = argv[i];
+		}
+	}
+	if (arguments.values[OPTION_HELP]) {
+		print_command_help(command);
+		return EXIT_OK;
+	}
+	if (command->operand && !arguments.operand) {
+		fprintf(stderr, "berth: %s needs %s\nTry: berth %s --help\n", command->name, command->operand, command->name);
+		return EXIT_USAGE;
+	}
+	return command->run(&arguments);
+}
+
+int main(int argc, char **argv)
+{
+	const char *word = argc > 1 ? argv[1] : NULL;
+	int result;
+	if (!word) {
+		result = usage_error(NULL, "a command is missing", NULL, NULL);
+	} else if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help")) {
+		print_help();
+		result = EXIT_OK;
+	} else if (!strcmp(word, "--version")) {
+		printf("berth %s\n", BERTH_VERSION);
+		result = EXIT_OK;
+	} else {
+		struct config_suggest suggest;
+		const struct command *command = NULL;
+		config_suggest_begin(&suggest, word);
+		for (size_t i = 0; i < command_count; i++) {
+			config_suggest_offer(&suggest, commands[i].name);
+			if (!strcmp(commands[i].name, word))
+				command = &commands[i];
+		}
+		result = command ? run_command(command, argc, argv) : usage_error(NULL, "unknown command", word, suggest.best);
+	}
+	if (fflush(stdout) || ferror(stdout)) {
+		perror("berth: standard output");
+		return EXIT_SYSTEM;
+	}
+	return result;
+}
