@@ -55,7 +55,7 @@ struct vm {
  * `reason` is copied (NULL: none). The vCPU that calls it in exit context returns from its handler as usual and then leaves.
  */
 void vm_ended(struct vm *vm, enum vm_end how, unsigned value, const char *reason);
-/* The guest (or a device) asks for a machine reset: keyboard controller, port 0xcf9, ACPI reset register, triple fault. Ends with VM_END_RESET. */
+/* The guest (or a device) asks for a machine reset: keyboard controller, port 0xcf9, ACPI reset register. Ends with VM_END_RESET. */
 void vm_reset(struct vm *vm);
 
 #endif

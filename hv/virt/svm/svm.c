@@ -1,0 +1,531 @@
+/*
+ * AMD-V: the verbs of virt.h (APM vol. 2 ch. 15).
+ *
+ * Per core: a host save area, a page for the host's VMSAVE state, and the ASID allocator. An ASID belongs to a core; when they run out, the
+ * generation is raised, the core's guest TLB entries are flushed once, and every vCPU takes a new one when it is loaded next.
+ *
+ * Debug registers: DR0-3 are not switched by VMRUN. Accesses are intercepted until the first one in a time slice; then the guest's are loaded
+ * and stay until unload, which saves them and intercepts again.
+ */
+#include "virt/svm/svm_impl.h"
+
+#include "vm/vm_impl.h"
+#include <errno.h>
+#include <hv/core.h>
+#include <hv/log.h>
+#include <hv/mem.h>
+#include <string.h>
+
+#define BIT(code) (1u << ((code) & 31))
+#define IOPM_BYTES 0x3000
+#define MSRPM_BYTES 0x2000
+#define VM_CR_SVMDIS (1u << 4)
+#define DR_ENABLED 0xffull /* DR7: any breakpoint enabled */
+
+struct svm_core {
+	bool enabled;
+	void *save_area;   /* VM_HSAVE_PA */
+	void *host_state;  /* VMSAVE of the host */
+	uint64_t host_pa;
+	uint64_t generation;
+	uint32_t next_asid;
+	bool flush; /* the next entry flushes all of this core's guest TLB entries */
+};
+
+struct svm_features svm_features;
+static struct svm_core cores[HV_MAX_CORES];
+static uint8_t *iopm, *msrpm; /* the same for all guests: all ports exit; MSRs that the machine switches do not */
+
+/* MSRs that the guest reads and writes without an exit: VMLOAD/VMSAVE or VMRUN switch them. */
+static const uint32_t direct_msrs[] = {
+	MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SFMASK, MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
+};
+
+static void clgi(void)
+{
+	__asm__ volatile("clgi" : : : "memory");
+}
+
+static void stgi(void)
+{
+	__asm__ volatile("stgi" : : : "memory");
+}
+
+static void vmsave(uint64_t pa)
+{
+	__asm__ volatile("vmsave %0" : : "a"(pa) : "memory");
+}
+
+/* ---- the machine ---- */
+
+static int probe(void)
+{
+	if (x86_cpuid(0x80000000, 0).eax < 0x8000000a || !(x86_cpuid(0x80000001, 0).ecx & 4)) {
+		log_debug("svm.absent", "this processor has no AMD-V (CPUID 8000_0001h ECX bit 2)");
+		return -ENODEV;
+	}
+	if (x86_rdmsr(MSR_VM_CR) & VM_CR_SVMDIS) {
+		log_error("svm.locked", "AMD-V is disabled by firmware (VM_CR.SVMDIS): turn on SVM in the machine's setup");
+		return -ENODEV;
+	}
+	struct x86_cpuid svm = x86_cpuid(0x8000000a, 0);
+	if (!(svm.edx & 1)) {
+		log_error("svm.no_npt", "this processor's AMD-V has no nested paging (CPUID 8000_000Ah EDX bit 0)");
+		return -ENODEV;
+	}
+	svm_features = (struct svm_features){
+		.limits = {.asids = svm.ebx, .phys_bits = (uint8_t)x86_cpuid(0x80000008, 0).eax, .cr4_valid = 0xfffffffful, .efer_valid = 0xff01},
+		.next_rip = svm.edx >> 3 & 1,
+		.clean_bits = svm.edx >> 5 & 1,
+		.flush_by_asid = svm.edx >> 6 & 1,
+		.pause_filter = svm.edx >> 10 & 1 && svm.edx >> 12 & 1,
+		.gib_pages = x86_cpuid(0x80000001, 0).edx >> 26 & 1,
+	};
+	if (svm_features.limits.asids < 2) {
+		log_error("svm.no_asid", "this processor's AMD-V has no address space identifiers");
+		return -ENODEV;
+	}
+	return 0;
+}
+
+static void msrpm_allow(uint32_t msr)
+{
+	uint32_t bit = msr < 0x2000 ? msr * 2 : msr - 0xc0000000 < 0x2000 ? 0x4000 + (msr - 0xc0000000) * 2 : 0x8000 + (msr - 0xc0010000) * 2;
+	msrpm[bit / 8] &= (uint8_t)~(3u << (bit % 8));
+}
+
+static int make_maps(void)
+{
+	if (iopm)
+		return 0;
+	uint8_t *io = hv_contig_alloc(IOPM_BYTES, HV_PAGE_SIZE), *msr = hv_contig_alloc(MSRPM_BYTES, HV_PAGE_SIZE);
+	if (!io || !msr) {
+		if (io)
+			hv_contig_free(io, IOPM_BYTES);
+		if (msr)
+			hv_contig_free(msr, MSRPM_BYTES);
+		return -ENOMEM;
+	}
+	memset(io, 0xff, IOPM_BYTES);
+	memset(msr, 0xff, MSRPM_BYTES);
+	iopm = io;
+	msrpm = msr;
+	for (unsigned i = 0; i < HV_ARRAY_LEN(direct_msrs); i++)
+		msrpm_allow(direct_msrs[i]);
+	return 0;
+}
+
+static int core_enable(void)
+{
+	struct svm_core *c = &cores[hv_core_self()];
+	if (c->enabled)
+		return 0;
+	c->save_area = hv_pages_alloc(HV_ORDER_4K);
+	c->host_state = hv_pages_alloc(HV_ORDER_4K);
+	if (!c->save_area || !c->host_state) {
+		if (c->save_area)
+			hv_pages_free(c->save_area, HV_ORDER_4K);
+		if (c->host_state)
+			hv_pages_free(c->host_state, HV_ORDER_4K);
+		return -ENOMEM;
+	}
+	c->host_pa = hv_virt_to_phys(c->host_state).v;
+	c->generation = 1;
+	c->next_asid = 1;
+	c->flush = true;
+	x86_wrmsr(MSR_EFER, x86_rdmsr(MSR_EFER) | EFER_SVME);
+	x86_wrmsr(MSR_VM_HSAVE_PA, hv_virt_to_phys(c->save_area).v);
+	c->enabled = true;
+	return 0;
+}
+
+/* ---- VMs and vCPUs ---- */
+
+static int vm_init(struct vm *vm)
+{
+	int ret = make_maps();
+	if (ret)
+		return ret;
+	struct virt_vm *n = hv_pages_alloc(HV_ORDER_4K);
+	if (!n)
+		return -ENOMEM;
+	ret = svm_npt_create(n, vm->gmem, svm_features.gib_pages);
+	if (ret) {
+		hv_pages_free(n, HV_ORDER_4K);
+		return ret;
+	}
+	vm->virt = n;
+	return 0;
+}
+
+static void vm_free(struct vm *vm)
+{
+	if (!vm->virt)
+		return;
+	svm_npt_destroy(vm->virt);
+	hv_pages_free(vm->virt, HV_ORDER_4K);
+	vm->virt = NULL;
+}
+
+/* Controls (15.9 to 15.14, 15.25). */
+static void set_controls(struct vcpu *v, struct vmcb *b)
+{
+	b->intercept_dr_read = b->intercept_dr_write = 0xffff;
+	b->intercept_exceptions = 1u << X86_DB | 1u << X86_AC | 1u << X86_MC; /* #DB and #AC: a guest could loop in them for ever */
+	b->intercept1 = BIT(SVM_INTR) | BIT(SVM_NMI) | BIT(SVM_INIT) | BIT(SVM_RDPMC) | BIT(SVM_CPUID) | BIT(SVM_RSM) | BIT(SVM_INVD) | BIT(SVM_HLT) |
+		BIT(SVM_INVLPGA) | BIT(SVM_IOIO) | BIT(SVM_MSR) | BIT(SVM_SHUTDOWN);
+	b->intercept2 = BIT(SVM_VMRUN) | BIT(SVM_VMMCALL) | BIT(SVM_VMLOAD) | BIT(SVM_VMSAVE) | BIT(SVM_STGI) | BIT(SVM_CLGI) | BIT(SVM_SKINIT) |
+		BIT(SVM_WBINVD) | BIT(SVM_MONITOR) | BIT(SVM_MWAIT) | BIT(SVM_MWAIT_CONDITIONAL) | BIT(SVM_XSETBV) | BIT(SVM_RDPRU);
+	if (svm_features.pause_filter) {
+		b->intercept1 |= BIT(SVM_PAUSE);
+		b->pause_count = 3000;
+		b->pause_threshold = 128;
+	}
+	b->iopm_pa = hv_virt_to_phys(iopm).v;
+	b->msrpm_pa = hv_virt_to_phys(msrpm).v;
+	b->tsc_offset = (uint64_t)v->vm->tsc_offset;
+	b->v_control = VMCB_V_INTR_MASKING;
+	b->np_enable = 1;
+	b->n_cr3 = v->vm->virt->npt_root.v;
+}
+
+static int vcpu_init(struct vcpu *v)
+{
+	_Static_assert(sizeof(struct virt_vcpu) <= HV_PAGE_SIZE, "fits a page");
+	struct virt_vcpu *s = hv_pages_alloc(HV_ORDER_4K);
+	struct vmcb *b = hv_pages_alloc(HV_ORDER_4K);
+	if (!s || !b) {
+		if (s)
+			hv_pages_free(s, HV_ORDER_4K);
+		if (b)
+			hv_pages_free(b, HV_ORDER_4K);
+		return -ENOMEM;
+	}
+	s->vmcb = b;
+	s->vmcb_pa = hv_virt_to_phys(b).v;
+	v->virt = s;
+	set_controls(v, b);
+	b->efer = EFER_SVME;
+	b->cr0 = CR0_ET;
+	b->pat = PAT_RESET;
+	return 0;
+}
+
+static void vcpu_free(struct vcpu *v)
+{
+	if (!v->virt)
+		return;
+	hv_pages_free(v->virt->vmcb, HV_ORDER_4K);
+	hv_pages_free(v->virt, HV_ORDER_4K);
+	v->virt = NULL;
+}
+
+/* ---- debug registers ---- */
+
+void svm_dr_load(struct vcpu *v)
+{
+	struct vmcb *b = v->virt->vmcb;
+	__asm__ volatile("mov %0, %%db0" : : "r"(v->dr[0]));
+	__asm__ volatile("mov %0, %%db1" : : "r"(v->dr[1]));
+	__asm__ volatile("mov %0, %%db2" : : "r"(v->dr[2]));
+	__asm__ volatile("mov %0, %%db3" : : "r"(v->dr[3]));
+	b->intercept_dr_read = b->intercept_dr_write = 0;
+	b->clean &= ~VMCB_CLEAN_INTERCEPTS;
+	v->virt->dr_live = true;
+}
+
+static void dr_save(struct vcpu *v)
+{
+	struct vmcb *b = v->virt->vmcb;
+	__asm__ volatile("mov %%db0, %0" : "=r"(v->dr[0]));
+	__asm__ volatile("mov %%db1, %0" : "=r"(v->dr[1]));
+	__asm__ volatile("mov %%db2, %0" : "=r"(v->dr[2]));
+	__asm__ volatile("mov %%db3, %0" : "=r"(v->dr[3]));
+	b->intercept_dr_read = b->intercept_dr_write = 0xffff;
+	b->clean &= ~VMCB_CLEAN_INTERCEPTS;
+	v->virt->dr_live = false;
+}
+
+/* ---- running ---- */
+
+/* asid_generation 0 asks for a fresh one. A vCPU stays on its core. */
+static void take_asid(struct vcpu *v, struct svm_core *c)
+{
+	struct virt_vcpu *s = v->virt;
+	if (c->next_asid == svm_features.limits.asids) {
+		c->generation++;
+		c->next_asid = 1;
+		c->flush = true;
+	}
+	s->vmcb->asid = c->next_asid++;
+	s->asid_generation = c->generation;
+	s->vmcb->clean = 0; /* another core or TLB tag: nothing of this VMCB may be cached */
+}
+
+static void load(struct vcpu *v)
+{
+	vmsave(cores[v->core].host_pa); /* FS base differs from fiber to fiber */
+	if (v->virt->vmcb->dr7 & DR_ENABLED)
+		svm_dr_load(v);
+}
+
+static void unload(struct vcpu *v)
+{
+	if (v->virt->dr_live)
+		dr_save(v);
+}
+
+/* EVENTINJ and EXITINTINFO have the same form (15.20, 15.7.2). */
+static void event_from(uint64_t info, struct virt_event *e)
+{
+	e->valid = info & VMCB_EVENT_VALID;
+	if (!e->valid)
+		return;
+	e->vector = (uint8_t)info;
+	e->type = info >> 8 & 7;
+	e->has_error = info & VMCB_EVENT_ERROR;
+	e->error = (uint32_t)(info >> 32);
+}
+
+static void enter(struct vcpu *v, struct virt_exit *e)
+{
+	struct svm_core *c = &cores[v->core];
+	struct vmcb *b = v->virt->vmcb;
+	b->rax = v->regs[VREG_RAX];
+	b->rsp = v->regs[VREG_RSP];
+	b->rip = v->rip;
+	b->rflags = v->rflags;
+	if (v->virt->asid_generation != c->generation)
+		take_asid(v, c);
+	clgi();
+	if (hv_core_pending()) {
+		stgi();
+		e->reason = VEXIT_NONE;
+		event_from(b->event_inj, &e->interrupted);
+		b->event_inj = 0;
+		return;
+	}
+	b->tlb_control = c->flush ? VMCB_TLB_FLUSH_ALL : 0;
+	c->flush = false;
+	svm_world_switch(v->regs, v->virt->vmcb_pa, c->host_pa);
+	stgi();
+	b->clean = svm_features.clean_bits ? VMCB_CLEAN_ALL : 0;
+	b->event_inj = 0;
+	v->regs[VREG_RAX] = b->rax;
+	v->regs[VREG_RSP] = b->rsp;
+	v->rip = b->rip;
+	v->rflags = b->rflags;
+	event_from(b->exit_int_info, &e->interrupted);
+	svm_decode_exit(v, e);
+}
+
+/* ---- state ---- */
+
+static struct vmcb_seg *seg_of(const struct vcpu *v, enum virt_seg_id id)
+{
+	struct vmcb *b = v->virt->vmcb;
+	struct vmcb_seg *const segs[VSEG_COUNT] = {&b->es, &b->cs, &b->ss, &b->ds, &b->fs, &b->gs, &b->ldtr, &b->tr, &b->gdtr, &b->idtr};
+	return segs[id];
+}
+
+static void get_seg(const struct vcpu *v, enum virt_seg_id id, struct virt_seg *seg)
+{
+	const struct vmcb_seg *s = seg_of(v, id);
+	*seg = (struct virt_seg){.base = s->base, .limit = s->limit, .selector = s->selector, .attr = s->attr};
+}
+
+static void set_seg(struct vcpu *v, enum virt_seg_id id, const struct virt_seg *seg)
+{
+	*seg_of(v, id) = (struct vmcb_seg){.base = seg->base, .limit = seg->limit, .selector = seg->selector, .attr = seg->attr};
+	if (id == VSEG_SS)
+		v->virt->vmcb->cpl = seg->attr >> SEG_DPL_SHIFT & 3;
+	v->virt->vmcb->clean &= ~(VMCB_CLEAN_SEG | VMCB_CLEAN_DT);
+}
+
+static uint64_t get_control(const struct vcpu *v, enum virt_control c)
+{
+	const struct vmcb *b = v->virt->vmcb;
+	switch (c) {
+	case VCTL_CR0:
+		return b->cr0;
+	case VCTL_CR2:
+		return b->cr2;
+	case VCTL_CR3:
+		return b->cr3;
+	case VCTL_CR4:
+		return b->cr4;
+	case VCTL_EFER:
+		return b->efer & ~EFER_SVME;
+	case VCTL_CR8:
+		return b->v_tpr & 15;
+	case VCTL_DR6:
+		return b->dr6;
+	case VCTL_DR7:
+		return b->dr7;
+	case VCTL_CPL:
+		return b->cpl;
+	default:
+		return 0;
+	}
+}
+
+static void set_control(struct vcpu *v, enum virt_control c, uint64_t value)
+{
+	struct vmcb *b = v->virt->vmcb;
+	switch (c) {
+	case VCTL_CR0:
+		b->cr0 = value;
+		break;
+	case VCTL_CR2:
+		b->cr2 = value;
+		b->clean &= ~VMCB_CLEAN_CR2;
+		return;
+	case VCTL_CR3:
+		b->cr3 = value;
+		break;
+	case VCTL_CR4:
+		b->cr4 = value;
+		break;
+	case VCTL_EFER:
+		b->efer = value | EFER_SVME;
+		break;
+	case VCTL_CR8:
+		b->v_tpr = value & 15;
+		b->clean &= ~VMCB_CLEAN_TPR;
+		return;
+	case VCTL_DR6:
+		b->dr6 = value;
+		b->clean &= ~VMCB_CLEAN_DR;
+		return;
+	case VCTL_DR7:
+		b->dr7 = value;
+		b->clean &= ~VMCB_CLEAN_DR;
+		return;
+	case VCTL_CPL:
+		b->cpl = (uint8_t)value;
+		b->clean &= ~VMCB_CLEAN_SEG;
+		return;
+	default:
+		return;
+	}
+	v->virt->asid_generation = 0; /* paging changed under the guest: a fresh ASID instead of a flush */
+	b->clean &= ~VMCB_CLEAN_CR;
+}
+
+static uint64_t *msr_of(const struct vcpu *v, uint32_t msr)
+{
+	struct vmcb *b = v->virt->vmcb;
+	switch (msr) {
+	case MSR_SYSENTER_CS:
+		return &b->sysenter_cs;
+	case MSR_SYSENTER_ESP:
+		return &b->sysenter_esp;
+	case MSR_SYSENTER_EIP:
+		return &b->sysenter_eip;
+	case MSR_STAR:
+		return &b->star;
+	case MSR_LSTAR:
+		return &b->lstar;
+	case MSR_CSTAR:
+		return &b->cstar;
+	case MSR_SFMASK:
+		return &b->sfmask;
+	case MSR_FS_BASE:
+		return &b->fs.base;
+	case MSR_GS_BASE:
+		return &b->gs.base;
+	case MSR_KERNEL_GS_BASE:
+		return &b->kernel_gs_base;
+	case MSR_PAT:
+		return &b->pat;
+	default:
+		return NULL;
+	}
+}
+
+static bool get_msr(const struct vcpu *v, uint32_t msr, uint64_t *value)
+{
+	const uint64_t *p = msr_of(v, msr);
+	if (p)
+		*value = *p;
+	return p;
+}
+
+static bool set_msr(struct vcpu *v, uint32_t msr, uint64_t value)
+{
+	uint64_t *p = msr_of(v, msr);
+	if (p) {
+		*p = value;
+		v->virt->vmcb->clean &= ~(msr == MSR_PAT ? VMCB_CLEAN_NP : VMCB_CLEAN_SEG);
+	}
+	return p;
+}
+
+/* ---- events ---- */
+
+static void inject(struct vcpu *v, const struct virt_event *e)
+{
+	v->virt->vmcb->event_inj = e->vector | (uint64_t)e->type << 8 | (e->has_error ? VMCB_EVENT_ERROR | (uint64_t)e->error << 32 : 0) | VMCB_EVENT_VALID;
+}
+
+static void intercept1(struct vcpu *v, uint32_t bit, bool on)
+{
+	struct vmcb *b = v->virt->vmcb;
+	b->intercept1 = on ? b->intercept1 | bit : b->intercept1 & ~bit;
+	b->clean &= ~VMCB_CLEAN_INTERCEPTS;
+}
+
+/* A virtual interrupt of the highest priority that is intercepted as soon as the guest could take it (15.21.4). */
+static void irq_window(struct vcpu *v, bool on)
+{
+	struct vmcb *b = v->virt->vmcb;
+	b->v_irq = on;
+	b->v_prio = on ? 0x0f | VMCB_V_IGN_TPR : 0;
+	b->clean &= ~VMCB_CLEAN_TPR;
+	intercept1(v, BIT(SVM_VINTR), on);
+}
+
+static void nmi_window(struct vcpu *v, bool on)
+{
+	intercept1(v, BIT(SVM_IRET), on);
+}
+
+static bool shadow(struct vcpu *v, int set)
+{
+	struct vmcb *b = v->virt->vmcb;
+	bool was = b->shadow & 1;
+	if (set >= 0)
+		b->shadow = set ? 1 : 0;
+	return was;
+}
+
+static void watch_cr8(struct vcpu *v, bool on)
+{
+	struct vmcb *b = v->virt->vmcb;
+	b->intercept_cr_write = on ? 1u << 8 : 0;
+	b->clean &= ~VMCB_CLEAN_INTERCEPTS;
+}
+
+const struct virt_ops svm_ops = {
+	.name = "AMD-V",
+	.probe = probe,
+	.core_enable = core_enable,
+	.vm_init = vm_init,
+	.vm_free = vm_free,
+	.vcpu_init = vcpu_init,
+	.vcpu_free = vcpu_free,
+	.load = load,
+	.unload = unload,
+	.enter = enter,
+	.get_seg = get_seg,
+	.set_seg = set_seg,
+	.get_control = get_control,
+	.set_control = set_control,
+	.get_msr = get_msr,
+	.set_msr = set_msr,
+	.inject = inject,
+	.irq_window = irq_window,
+	.nmi_window = nmi_window,
+	.shadow = shadow,
+	.watch_cr8 = watch_cr8,
+};

@@ -1,0 +1,40 @@
+/* AMD-V back end, its own parts: svm.c (verbs), npt.c (nested paging), exit.c (exit codes), check.c (VMRUN's rules), entry.S (world switch). */
+#ifndef HV_VIRT_SVM_SVM_IMPL_H
+#define HV_VIRT_SVM_SVM_IMPL_H
+
+#include "virt/svm/check.h"
+#include "virt/vcpu_impl.h"
+
+/* vcpu.virt. Owned by the vCPU's core. */
+struct virt_vcpu {
+	struct vmcb *vmcb;
+	uint64_t vmcb_pa;
+	uint64_t asid_generation; /* of its core's allocator; 0: has none */
+	bool dr_live; /* DR0-3 are in the machine and not intercepted */
+};
+
+/* vm.virt. Constant while the VM runs. */
+struct virt_vm {
+	hpa_t npt_root;
+	uint64_t *root;
+};
+
+struct svm_features {
+	struct svm_limits limits;
+	bool next_rip, flush_by_asid, clean_bits, gib_pages, pause_filter;
+};
+extern struct svm_features svm_features;
+
+extern const struct virt_ops svm_ops;
+
+/* entry.S: loads guest registers, VMRUN, stores them. @pre GIF = 0, RFLAGS.IF = 1. Returns with GIF = 0. */
+void svm_world_switch(uint64_t *regs, uint64_t vmcb_pa, uint64_t host_pa);
+/* exit.c: the VMCB's exit fields in neutral form. */
+void svm_decode_exit(struct vcpu *v, struct virt_exit *e);
+/* svm.c: the guest touched a debug register. */
+void svm_dr_load(struct vcpu *v);
+/* npt.c: nested page tables of all guest RAM. -ENOMEM. */
+int svm_npt_create(struct virt_vm *n, const struct gmem *gmem, bool gib_pages) HV_MUST_CHECK;
+void svm_npt_destroy(struct virt_vm *n);
+
+#endif

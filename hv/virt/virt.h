@@ -1,0 +1,144 @@
+/*
+ * The vendor boundary: what AMD-V (svm/) and VT-x (vmx/) offer to the neutral vCPU core, and nothing more. A vendor turns its exit into the
+ * neutral exit struct and never decides policy; the neutral side never names a vendor's field. At most twenty verbs.
+ *
+ * Register ownership: between two enters, general registers, RIP and RFLAGS are in struct vcpu; everything else is the vendor's and reached
+ * by the get/set verbs. All per-vCPU verbs run on the vCPU's own core, or while it does not run.
+ */
+#ifndef HV_VIRT_VIRT_H
+#define HV_VIRT_VIRT_H
+
+#include <hv/types.h>
+
+struct vm;
+struct vcpu;
+
+enum virt_reg {
+	VREG_RAX, VREG_RCX, VREG_RDX, VREG_RBX, VREG_RSP, VREG_RBP, VREG_RSI, VREG_RDI,
+	VREG_R8, VREG_R9, VREG_R10, VREG_R11, VREG_R12, VREG_R13, VREG_R14, VREG_R15, VREG_COUNT
+};
+
+enum virt_seg_id { VSEG_ES, VSEG_CS, VSEG_SS, VSEG_DS, VSEG_FS, VSEG_GS, VSEG_LDTR, VSEG_TR, VSEG_GDTR, VSEG_IDTR, VSEG_COUNT };
+
+struct virt_seg {
+	uint64_t base;
+	uint32_t limit; /* bytes - 1, expanded (not in pages) */
+	uint16_t selector;
+	uint16_t attr; /* x86.h SEG_* */
+};
+
+enum virt_control { VCTL_CR0, VCTL_CR2, VCTL_CR3, VCTL_CR4, VCTL_EFER, VCTL_CR8, VCTL_DR6, VCTL_DR7, VCTL_CPL, VCTL_COUNT };
+
+/* Why the guest was left: the reason and its name in statistics ("exits.<name>"). */
+#define VIRT_EXITS(X)                                                                                                                        \
+	X(NONE, "resumed")             /* the vendor dealt with it (debug registers loaded lazily): enter again */                           \
+	X(INTERRUPT, "interrupt")      /* a host interrupt */                                                                                \
+	X(NMI, "nmi")                  /* a host NMI */                                                                                      \
+	X(EXCEPTION, "exception")      /* an intercepted guest exception: u.exception */                                                     \
+	X(IRQ_WINDOW, "irq_window")    /* the guest can take an interrupt now */                                                             \
+	X(NMI_WINDOW, "nmi_window")    /* the guest is about to take NMIs again */                                                           \
+	X(CPUID, "cpuid")                                                                                                                    \
+	X(HLT, "hlt")                                                                                                                        \
+	X(RDMSR, "rdmsr")                                                                                                                    \
+	X(WRMSR, "wrmsr")                                                                                                                    \
+	X(IO, "io")                    /* u.io */                                                                                            \
+	X(IO_STRING, "io_string")      /* INS, OUTS: decode */                                                                               \
+	X(MEMORY, "memory")            /* nested-paging violation: u.memory */                                                               \
+	X(CR_ACCESS, "cr_access")      /* CR8: decode */                                                                                     \
+	X(RDPMC, "rdpmc")                                                                                                                    \
+	X(XSETBV, "xsetbv")                                                                                                                  \
+	X(WBINVD, "wbinvd")                                                                                                                  \
+	X(INVD, "invd")                                                                                                                      \
+	X(PAUSE, "pause")              /* it spins */                                                                                        \
+	X(HYPERCALL, "hypercall")                                                                                                            \
+	X(UNDEFINED, "undefined")      /* an instruction this vCPU does not have: #UD */                                                     \
+	X(SHUTDOWN, "shutdown")        /* triple fault */                                                                                    \
+	X(INVALID_STATE, "invalid_state") /* the entry failed: u.text names the field */                                                     \
+	X(CRASH, "crash")              /* cannot happen with our controls: u.text */
+
+enum virt_exit_reason {
+#define X(name, text) VEXIT_##name,
+	VIRT_EXITS(X)
+#undef X
+	VEXIT_COUNT
+};
+
+enum virt_event_type { VEVENT_INTERRUPT = 0, VEVENT_NMI = 2, VEVENT_EXCEPTION = 3, VEVENT_SOFTWARE = 4 };
+
+struct virt_event {
+	bool valid, has_error;
+	uint8_t type; /* enum virt_event_type */
+	uint8_t vector;
+	uint32_t error;
+};
+
+struct virt_exit {
+	uint8_t reason;   /* enum virt_exit_reason */
+	uint8_t insn_len; /* length of the instruction at RIP; 0: the machine does not tell */
+	struct virt_event interrupted; /* the event whose delivery the exit cut short */
+	union {
+		struct {
+			uint16_t port;
+			uint8_t size; /* 1, 2, 4 */
+			bool in;
+		} io;
+		struct {
+			gpa_t gpa;
+			bool write, fetch;
+			bool page_table; /* the access was the guest's page walk itself */
+		} memory;
+		struct {
+			uint8_t vector;
+			bool has_error;
+			uint32_t error;
+			uint64_t cr2;
+		} exception;
+		const char *text;
+	} u;
+	uint64_t code, info1, info2; /* the vendor's own numbers, for the log */
+};
+
+struct virt_ops {
+	const char *name;
+	/* Whether this machine has it with all must-haves. 0, or -ENODEV after a log line that names what is missing. Loop context. */
+	int (*probe)(void);
+	/* Turns it on on the calling core; idempotent. -ENOMEM. Loop context. */
+	int (*core_enable)(void);
+	/* vm->virt: nested page tables of vm->gmem. -ENOMEM. Loop context. */
+	int (*vm_init)(struct vm *vm);
+	void (*vm_free)(struct vm *vm);
+	/* v->virt, in the architecture's reset state. -ENOMEM. Loop context. */
+	int (*vcpu_init)(struct vcpu *v);
+	void (*vcpu_free)(struct vcpu *v);
+	/* Begin and end of a time slice on this core (per-core tags, debug registers). Loop context. */
+	void (*load)(struct vcpu *v);
+	void (*unload)(struct vcpu *v);
+	/* Runs the guest until its next exit. @pre load(). Interrupts are on before and after. Does not enter when hv_core_pending(). */
+	void (*enter)(struct vcpu *v, struct virt_exit *exit);
+	void (*get_seg)(const struct vcpu *v, enum virt_seg_id id, struct virt_seg *seg);
+	void (*set_seg)(struct vcpu *v, enum virt_seg_id id, const struct virt_seg *seg);
+	uint64_t (*get_control)(const struct vcpu *v, enum virt_control c);
+	void (*set_control)(struct vcpu *v, enum virt_control c, uint64_t value);
+	/* MSRs that the vendor switches with the guest (SYSCALL, SYSENTER, segment bases, PAT). False: not one of them. */
+	bool (*get_msr)(const struct vcpu *v, uint32_t msr, uint64_t *value);
+	bool (*set_msr)(struct vcpu *v, uint32_t msr, uint64_t value);
+	/* The event is delivered by the next enter. */
+	void (*inject)(struct vcpu *v, const struct virt_event *e);
+	/* Leave the guest as soon as it can take an interrupt (IF=1, no shadow). */
+	void (*irq_window)(struct vcpu *v, bool on);
+	/* Leave the guest when it executes IRET. */
+	void (*nmi_window)(struct vcpu *v, bool on);
+	/* STI/MOV SS shadow: get; -1 asks, 0 and 1 set. */
+	bool (*shadow)(struct vcpu *v, int set);
+	/* Also leave the guest when it writes CR8 (an interrupt waits for a lower TPR). */
+	void (*watch_cr8)(struct vcpu *v, bool on);
+};
+
+/* The machine's vendor, chosen by virt_init. */
+extern const struct virt_ops *virt_ops;
+/* Picks and probes the vendor; idempotent. 0, -ENODEV (the log says what is missing). Loop context. */
+int virt_init(void) HV_MUST_CHECK;
+
+const char *virt_exit_name(unsigned reason);
+
+#endif
