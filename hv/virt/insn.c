@@ -1,0 +1,65 @@
+/* Between an exit and the emulator: gathers the vCPU's state, fetches the code, applies the result. */
+#include "vdev/lapic.h"
+#include "virt/emulate.h"
+#include "virt/iobus.h"
+#include "virt/vcpu_impl.h"
+#include "vm/vm_impl.h"
+
+#define INSN_MAX 15
+
+static void on_device(struct emu *e, gpa_t gpa, unsigned size, bool write, uint64_t *value)
+{
+	struct vcpu *v = e->arg;
+	struct io_access a = {.vcpu = v, .addr = gpa.v, .size = (uint8_t)size, .write = write, .value = *value};
+	iobus_dispatch(v->vm, IO_MMIO, &a);
+	*value = a.value;
+}
+
+static void on_port(struct emu *e, uint16_t port, unsigned size, bool write, uint64_t *value)
+{
+	struct vcpu *v = e->arg;
+	struct io_access a = {.vcpu = v, .addr = port, .size = (uint8_t)size, .write = write, .value = *value};
+	iobus_dispatch(v->vm, IO_PORT, &a);
+	*value = a.value;
+}
+
+static void on_cr8(struct emu *e, uint64_t value)
+{
+	struct vcpu *v = e->arg;
+	if (v->lapic)
+		lapic_set_cr8(v->lapic, (uint8_t)value);
+	v->irq_check = true;
+}
+
+void vcpu_emulate(struct vcpu *v, struct virt_exit *exit)
+{
+	uint8_t code[INSN_MAX];
+	struct emu e = {
+		.regs = v->regs, .rip = v->rip, .rflags = v->rflags, .bits = vcpu_code_bits(v), .code = code,
+		.device = on_device, .port = on_port, .set_cr8 = on_cr8, .arg = v,
+	};
+	e.code_bytes = vcpu_fetch(v, code, INSN_MAX);
+	if (e.code_bytes == 0)
+		return; /* its page is gone: the guest runs again and takes the fault */
+	vcpu_walk_context(v, &e.walk);
+	for (unsigned i = 0; i < 6; i++)
+		virt_ops->get_seg(v, i, &e.seg[i]);
+	enum emu_result r = emulate(&e);
+	v->counters.emulated++;
+	switch (r) {
+	case EMU_DONE:
+		v->rflags = e.rflags & ~FLAGS_RF;
+		vcpu_skip(v, (unsigned)(e.rip - v->rip));
+		break;
+	case EMU_AGAIN:
+		break;
+	case EMU_FAULT:
+		if (e.vector == X86_PF)
+			virt_ops->set_control(v, VCTL_CR2, e.cr2);
+		vcpu_inject(v, e.vector, e.has_error, e.error);
+		break;
+	case EMU_UNKNOWN:
+		vcpu_crash(v, e.reason);
+		break;
+	}
+}
