@@ -62,7 +62,7 @@ static uint64_t access_bus(enum io_space space, uint64_t addr, unsigned size, bo
 {
 	struct io_access a = {.addr = addr, .size = (uint8_t)size, .write = write, .value = value};
 	if (!iobus_dispatch(&guest.vm, space, &a))
-		return ~0ull;
+		a.value = ~0ull;
 	return size == 8 ? a.value : a.value & ((1ull << (8 * size)) - 1);
 }
 
