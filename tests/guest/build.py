@@ -8,7 +8,7 @@ sys.path.insert(0, str(HERE.parent.parent / "lab"))
 from berthlab import BUILD  # noqa: E402
 
 FLAGS = ["-m32", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-nostdlib", "-nostdinc", "-fno-pic", "-no-pie", "-fno-stack-protector",
-         "-fno-asynchronous-unwind-tables", "-fcf-protection=none", "-mgeneral-regs-only", "-std=gnu17", "-Wl,--build-id=none", "-Wl,-z,noexecstack"]
+         "-fno-asynchronous-unwind-tables", "-fcf-protection=none", "-mgeneral-regs-only", "-std=gnu17", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,--no-warn-rwx-segments"]
 
 
 def names():
