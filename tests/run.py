@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Runs all tests and ends with a line `N passed, N failed`.
 
-Three kinds: unit tests and lints (meson's), guest tests (tests/guest/<name>: a small program booted in one VM on one host) and system tests
-(tests/system: real servers, Linux guests). Guest and system tests run two at a time; a failed one prints its whole output.
+Four kinds: unit tests and lints (meson's), image tests (tests/image/<name>: a host image without guests), guest tests (tests/guest/<name>: a
+small program booted in one VM on one host) and system tests (tests/system: real servers, Linux guests). All but the first run two at a time; a
+failed one prints its whole output.
 """
 import concurrent.futures
 import json
@@ -66,6 +67,15 @@ def unit_names():
     return [line.split(" / ")[-1].strip() for line in out.splitlines() if line.strip() and not line.startswith(("ninja", "Available"))]
 
 
+def image_tests():
+    """Each tests/image/<name>/run lists its cases."""
+    tests = []
+    for runner in sorted((ROOT / "tests/image").glob("*/run")):
+        for case in subprocess.run([runner, "--list"], capture_output=True, text=True, check=True).stdout.split():
+            tests.append((f"image/{runner.parent.name}/{case}", [str(runner), case], 180))
+    return tests
+
+
 def tell(result):
     name, ok, took, output = result
     print(f"{'ok    ' if ok else 'FAILED'} {name} ({took:.1f} s)", flush=True)
@@ -82,13 +92,14 @@ def main():
 
     units = [n for n in unit_names() if want("unit/" + n)]
     guests = [(f"guest/{n}", [str(ROOT / "tests/guest/run-one"), n], 300) for n in guest_programs.names() if want(f"guest/{n}")]
+    images = [t for t in image_tests() if want(t[0])]
     systems = []
     for name, args, seconds in SYSTEM:
         full = "system/" + " ".join([name, *args])
         if want(full):
             systems.append((full, [sys.executable, str(ROOT / f"tests/system/{name}.py"), *args], seconds))
     if "--list" in sys.argv:
-        print("\n".join([f"unit/{n}" for n in units] + [t[0] for t in guests + systems]))
+        print("\n".join([f"unit/{n}" for n in units] + [t[0] for t in images + guests + systems]))
         return 0
     results = []
     if units:
@@ -100,7 +111,7 @@ def main():
     if systems:
         guest.make()
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        for f in concurrent.futures.as_completed([pool.submit(run, *t) for t in sorted(systems + guests, key=lambda t: -t[2])]):
+        for f in concurrent.futures.as_completed([pool.submit(run, *t) for t in sorted(systems + guests + images, key=lambda t: -t[2])]):
             results.append(f.result())
             tell(f.result())
     failed = [r for r in results if not r[1]]
