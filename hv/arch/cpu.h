@@ -136,6 +136,15 @@ static inline uint64_t cpu_tsc(void)
 	return (uint64_t)hi << 32 | lo;
 }
 
+/* a * b / c with a 128-bit product. @pre the result fits in 64 bits */
+static inline uint64_t cpu_mul_div(uint64_t a, uint64_t b, uint64_t c)
+{
+	uint64_t lo, hi;
+
+	__asm__("mul %3\n\tdiv %4" : "=&a"(lo), "=&d"(hi) : "0"(a), "r"(b), "r"(c) : "cc");
+	return lo;
+}
+
 static inline uint64_t cpu_flags(void)
 {
 	uint64_t f;

@@ -27,14 +27,13 @@ struct percpu {
 	struct percpu *self; /* offset 0: read through GS */
 	uint32_t index;      /* offset 8 */
 	uint32_t apic_id;
-	int libc_errno;
-	uint32_t irq_depth;  /* > 0: in an interrupt handler */
+	int libc_errno;      /* offset 16 */
+	uint32_t reserved;
+	uint64_t fault_resume; /* offset 24: where a #GP goes on (cpu_rdmsr_safe); 0 = a fault is a fault */
 	uint64_t fs_base;    /* thread pointer of this core's TLS block */
 	void *stack_top;     /* the loop's stack */
 	void *stack_base;
 	volatile bool online;
-	volatile bool nmi_expected; /* a panic elsewhere stops this core by NMI */
-	uint64_t fault_resume;      /* where a #GP goes on (cpu_rdmsr_safe); 0 = a fault is a fault */
 	uint64_t timer_deadline_ns; /* what the LAPIC timer is set to */
 	uint64_t gdt[GDT_SLOTS];
 	struct tss tss __attribute__((aligned(64)));
@@ -50,5 +49,16 @@ static inline struct percpu *percpu_self(void)
 
 /* Any core's; NULL when there is no such core. */
 struct percpu *percpu_get(unsigned index);
+
+/* Start-up (core 0 calls these). The first core's block is static; percpu_add makes the next core's: its index, or -ENOMEM, -ENOSPC. */
+void percpu_init_first(void);
+int percpu_add(uint32_t apic_id) HV_MUST_CHECK;
+/* Forgets the newest core: it did not start. */
+void percpu_drop_last(void);
+/* Loads p's descriptor tables and segment bases on the calling core. */
+void percpu_load(struct percpu *p);
+/* Gives p its stacks and its thread-local block; after the page allocator works. -ENOMEM. */
+int percpu_alloc_stacks(struct percpu *p) HV_MUST_CHECK;
+int percpu_alloc_tls(struct percpu *p) HV_MUST_CHECK;
 
 #endif

@@ -1,0 +1,94 @@
+/*
+ * The start of the host on one screen: each step needs the ones above it. Core 0 runs boot_main on the boot stack, then boot_late on its own; all
+ * other cores come through smp.c; then every core runs its loop and core 0 starts host_main in a fiber.
+ */
+#include "arch/apic.h"
+#include "arch/console.h"
+#include "arch/fpu.h"
+#include "arch/irq.h"
+#include "arch/layout.h"
+#include "arch/mem.h"
+#include "arch/paging.h"
+#include "arch/percpu.h"
+#include "arch/platform.h"
+#include "arch/time.h"
+#include "arch/trap.h"
+#include "arch/arch.h"
+#include "boot/boot.h"
+#include "kern/loop.h"
+#include "kern/modules.h"
+#include <hv/core.h>
+#include <hv/host.h>
+#include <hv/log.h>
+
+#define HOST_MAIN_STACK_BYTES (256u << 10)
+
+static struct boot_info info;
+extern void (*const __init_array_start[])(void), (*const __init_array_end[])(void);
+
+_Noreturn void boot_main(uint32_t start_info);
+
+const char *hv_cmdline(void)
+{
+	return info.cmdline;
+}
+
+_Noreturn void boot_core_loop(void)
+{
+	arch_irq_on();
+	for (;;)
+		hv_loop_turn();
+}
+
+static void run_host_main(void *arg)
+{
+	host_main();
+}
+
+static void read_archive(void)
+{
+	if (!info.archive_bytes)
+		log_warn("boot.archive", "started without a boot archive");
+	else if (modules_read((const void *)(HV_DIRECT_BASE + info.archive), info.archive_bytes) >= 0)
+		log_info("boot.archive", "%u files, %lu bytes", hv_module_count(), (unsigned long)info.archive_bytes);
+}
+
+/* On core 0's own stack, with own page tables and allocator. */
+static void boot_late(void)
+{
+	if (percpu_alloc_tls(percpu_get(0)))
+		hv_panic("no memory for thread-local data");
+	percpu_load(percpu_get(0));
+	irq_disable_pic();
+	platform_init(info.rsdp);
+	time_init(platform_acpi()->pm_timer_port);
+	apic_init(platform_acpi()->lapic_base);
+	percpu_get(0)->apic_id = apic_id();
+	for (unsigned i = 0; i < platform_acpi()->ioapic_count; i++)
+		irq_mask_ioapic(platform_acpi()->ioapic_bases[i]);
+	pci_init(platform_acpi());
+	read_archive();
+	for (void (*const *fn)(void) = __init_array_start; fn < __init_array_end; fn++)
+		(*fn)(); /* drivers register themselves */
+	smp_start();
+	if (hv_fiber_spawn("host-main", run_host_main, NULL, HOST_MAIN_STACK_BYTES))
+		hv_panic("no memory for the first fiber");
+	boot_core_loop();
+}
+
+_Noreturn void boot_main(uint32_t start_info)
+{
+	console_init();
+	percpu_init_first();
+	trap_init();
+	hv_loop_init(0);
+	if (!pvh_read(start_info, &info))
+		hv_panic("no PVH start info");
+	log_info("boot.start", "Berth starts");
+	fpu_init_core();
+	mem_init(&info);
+	if (percpu_alloc_stacks(percpu_get(0)))
+		hv_panic("no memory for stacks");
+	percpu_get(0)->online = true;
+	boot_switch_stack(percpu_get(0)->stack_top, boot_late);
+}
