@@ -96,6 +96,20 @@ static uint32_t xsave_end(uint64_t xcr0)
 	return end;
 }
 
+/* End of the compacted area (SDM vol. 1, 13.4.3): components in order, each aligned to 64 bytes if CPUID says so. */
+static uint32_t compact_end(uint64_t xcr0)
+{
+	uint32_t end = 576;
+	for (unsigned i = 0; i < HV_ARRAY_LEN(policies); i++) {
+		if (policies[i].leaf != 0xd || policies[i].subleaf < 2 || !(xcr0 >> policies[i].subleaf & 1))
+			continue;
+		if (answers.row[i].ecx & 2)
+			end = HV_ALIGN_UP(end, 64u);
+		end += answers.row[i].eax;
+	}
+	return end;
+}
+
 static void fill(void)
 {
 	for (unsigned i = 0; i < HV_ARRAY_LEN(policies); i++)
@@ -181,7 +195,7 @@ static void leaf_d(const struct vcpu *v, uint32_t subleaf, struct x86_cpuid *r)
 		if (policies[i].leaf == 0xd && policies[i].subleaf == subleaf && (subleaf == 1 || answers.xcr0 >> subleaf & 1))
 			*r = answers.row[i];
 	if (subleaf == 1 && r->eax & B(1))
-		r->ebx = xsave_end(v->xcr0);
+		r->ebx = compact_end(v->xcr0);
 }
 
 static void hypervisor_leaf(uint32_t leaf, struct x86_cpuid *r)
