@@ -11,6 +11,7 @@
 #include "vdev/lapic_impl.h"
 #include "vdev/ioapic.h"
 #include "vdev/pic.h"
+#include "virt/gmem.h"
 #include "virt/iobus.h"
 #include "virt/vcpu.h"
 #include "vm/vm_impl.h"
@@ -118,6 +119,78 @@ void lapic_lvt_deliver(struct lapic *l, enum lapic_lvt entry)
 		vcpu_nmi(l->vcpu);
 }
 
+static void end_of_interrupt(struct lapic *l)
+{
+	if (l->isr_top < 0)
+		return;
+	uint8_t vector = (uint8_t)l->isr_top;
+	uint64_t bit = 1ull << (vector & 63);
+	l->isr[vector >> 6] &= ~bit;
+	l->isr_top = highest(l->isr);
+	if (atomic_load_explicit(&l->tmr[vector >> 6], memory_order_acquire) & bit)
+		ioapic_eoi(l->ioapic, vector);
+}
+
+/* ---- paravirtual EOI ---- */
+
+/*
+ * The guest gave us a byte of its memory. When an edge-triggered interrupt is taken and no other waits, bit 0 is set there: the guest's EOI
+ * then is clearing it, without an exit. We look at it when we next have to do with the ISR. Only the vCPU's own core touches the byte, and
+ * only while the guest does not run; what a hostile guest does to it ends its own interrupts early or late.
+ */
+static volatile uint8_t *pv_flag(struct lapic *l)
+{
+	return l->pv_eoi_gpa ? gmem_ptr(l->vm->gmem, GPA(l->pv_eoi_gpa), 1, true) : NULL;
+}
+
+static void pv_offer(struct lapic *l)
+{
+	volatile uint8_t *flag = pv_flag(l);
+	if (flag) {
+		*flag |= 1;
+		l->pv_offered = true;
+	}
+}
+
+/* withdraw: from now on the guest's EOI must come to us. */
+static void pv_settle(struct lapic *l, bool withdraw)
+{
+	if (!l->pv_offered)
+		return;
+	volatile uint8_t *flag = pv_flag(l);
+	bool ended = flag && !(*flag & 1);
+	if (ended) {
+		l->n_pv_eoi++;
+		end_of_interrupt(l);
+	} else if (flag && withdraw) {
+		*flag &= 0xfe;
+	}
+	l->pv_offered = !ended && !withdraw && flag;
+}
+
+void lapic_pv_withdraw(struct lapic *l)
+{
+	pv_settle(l, true);
+}
+
+static int pv_write(struct lapic *l, uint64_t value)
+{
+	if ((value & 2) || ((value & 1) && !gmem_ptr(l->vm->gmem, GPA(value & ~3ull), 4, true)))
+		return -EINVAL;
+	pv_settle(l, true);
+	l->pv_eoi_gpa = value & 1 ? value & ~3ull : 0;
+	return 0;
+}
+
+static void eoi(struct lapic *l)
+{
+	pv_settle(l, true);
+	l->n_eoi++;
+	end_of_interrupt(l);
+}
+
+/* ---- what the vCPU core asks ---- */
+
 /* The PIC's output reaches the CPU: directly while the APIC is off, else through LINT0 in ExtINT mode. */
 static bool ext_wired(struct lapic *l)
 {
@@ -128,15 +201,15 @@ static bool ext_wired(struct lapic *l)
 
 bool lapic_has_interrupt(struct lapic *l, uint8_t *vector)
 {
+	int top = irr_top(l);
+	if (l->pv_offered)
+		pv_settle(l, top >= 0); /* something waits: the end of what is in service must be seen */
 	l->ext_offered = l->pic && pic_output(l->pic) && ext_wired(l);
 	if (l->ext_offered) {
 		*vector = pic_peek(l->pic);
 		return true;
 	}
-	if (atomic_load_explicit(&l->mode, memory_order_relaxed) == LAPIC_OFF)
-		return false;
-	int top = irr_top(l);
-	if (top < 0 || (uint32_t)top >> 4 <= ppr(l) >> 4)
+	if (top < 0 || (uint32_t)top >> 4 <= ppr(l) >> 4 || atomic_load_explicit(&l->mode, memory_order_relaxed) == LAPIC_OFF)
 		return false;
 	*vector = (uint8_t)top;
 	return true;
@@ -160,19 +233,9 @@ void lapic_ack(struct lapic *l, uint8_t vector)
 	atomic_fetch_and(&l->irr[vector >> 6], ~bit);
 	l->isr[vector >> 6] |= bit;
 	l->isr_top = HV_MAX(l->isr_top, (int)vector);
-}
-
-static void eoi(struct lapic *l)
-{
-	l->n_eoi++;
-	if (l->isr_top < 0)
-		return;
-	uint8_t vector = (uint8_t)l->isr_top;
-	uint64_t bit = 1ull << (vector & 63);
-	l->isr[vector >> 6] &= ~bit;
-	l->isr_top = highest(l->isr);
-	if (atomic_load_explicit(&l->tmr[vector >> 6], memory_order_acquire) & bit)
-		ioapic_eoi(l->ioapic, vector);
+	bool level = atomic_load_explicit(&l->tmr[vector >> 6], memory_order_relaxed) & bit;
+	if (l->pv_eoi_gpa && !level && irr_top(l) < 0)
+		pv_offer(l);
 }
 
 /* ---- inter-processor interrupts ---- */
@@ -219,6 +282,7 @@ static uint32_t version(void)
 static uint32_t reg_read(struct lapic *l, unsigned reg)
 {
 	bool x2 = atomic_load_explicit(&l->mode, memory_order_relaxed) == LAPIC_X2APIC;
+	pv_settle(l, false);
 	if (reg >= R_ISR && reg < R_ISR + 8)
 		return (uint32_t)(l->isr[(reg - R_ISR) / 2] >> 32 * (reg & 1));
 	if (reg >= R_TMR && reg < R_TMR + 8)
@@ -418,6 +482,10 @@ int lapic_msr_read(struct lapic *l, uint32_t msr, uint64_t *value)
 		*value = l->tsc_deadline;
 		return 0;
 	}
+	if (msr == MSR_KVM_PV_EOI) {
+		*value = l->pv_eoi_gpa ? l->pv_eoi_gpa | 1 : 0;
+		return 0;
+	}
 	unsigned reg = msr - MSR_X2APIC_FIRST;
 	if (msr < MSR_X2APIC_FIRST || reg > R_SELF_IPI || !x2_readable(reg) || atomic_load(&l->mode) != LAPIC_X2APIC)
 		return -EINVAL;
@@ -435,6 +503,8 @@ int lapic_msr_write(struct lapic *l, uint32_t msr, uint64_t value)
 	}
 	if (msr == MSR_APIC_BASE)
 		return base_write(l, value);
+	if (msr == MSR_KVM_PV_EOI)
+		return pv_write(l, value);
 	if (msr < MSR_X2APIC_FIRST || msr > MSR_X2APIC_LAST || atomic_load_explicit(&l->mode, memory_order_relaxed) != LAPIC_X2APIC)
 		return -EINVAL;
 	return x2_write(l, msr - MSR_X2APIC_FIRST, value);
@@ -465,7 +535,8 @@ void lapic_reset(struct lapic *l)
 		l->isr[i] = 0;
 	}
 	l->isr_top = -1;
-	l->ext_offered = false;
+	l->ext_offered = l->pv_offered = false;
+	l->pv_eoi_gpa = 0;
 	l->tpr = l->esr = l->icr_low = l->icr_high = l->divide = 0;
 	atomic_store(&l->esr_pending, 0);
 	atomic_store(&l->svr, 0xff);

@@ -14,6 +14,7 @@ struct lapic;
 #define MSR_TSC_DEADLINE 0x6e0u
 #define MSR_X2APIC_FIRST 0x800u
 #define MSR_X2APIC_LAST 0x8ffu
+#define MSR_KVM_PV_EOI 0x4b564d04u /* CPUID 0x40000001 EAX bit 6 (Linux Documentation/virt/kvm/x86/msr.rst) */
 
 /*
  * True when an interrupt is deliverable (IRR above PPR, or ExtINT from the PIC); *vector is the one lapic_ack takes. Does not look at the
@@ -26,7 +27,7 @@ void lapic_ack(struct lapic *l, uint8_t vector);
  * Any IRR bit above PPR's class if TPR were 0, i.e. an interrupt that only TPR holds back: the vCPU core then needs to see CR8 writes.
  */
 bool lapic_tpr_blocks(struct lapic *l);
-/* x2APIC registers 0x800-0x8ff, IA32_APIC_BASE, IA32_TSC_DEADLINE. 0, or -EINVAL: the guest gets #GP(0). */
+/* x2APIC registers 0x800-0x8ff, IA32_APIC_BASE, IA32_TSC_DEADLINE, MSR_KVM_PV_EOI. 0, or -EINVAL: the guest gets #GP(0). */
 int lapic_msr_read(struct lapic *l, uint32_t msr, uint64_t *value) HV_MUST_CHECK;
 int lapic_msr_write(struct lapic *l, uint32_t msr, uint64_t value) HV_MUST_CHECK;
 /* CPUID.1:EDX.APIC follows IA32_APIC_BASE.EN. */

@@ -44,6 +44,7 @@ struct lapic_state {
 	uint64_t irr[LAPIC_WORDS], isr[LAPIC_WORDS], tmr[LAPIC_WORDS];
 	uint64_t tsc_deadline;
 	uint64_t timer_elapsed_ns;
+	uint64_t pv_eoi_gpa;
 	uint32_t svr, ldr, dfr, tpr, esr, esr_pending, icr_low, icr_high, divide, init_count;
 	uint32_t lvt[LVT_COUNT];
 	uint8_t mode;
@@ -61,6 +62,8 @@ struct lapic {
 	int isr_top; /* highest vector in service, -1 none */
 	uint32_t tpr, esr, icr_low, icr_high;
 	uint32_t lvt[LVT_COUNT];
+	uint64_t pv_eoi_gpa; /* paravirtual EOI: the guest's flag byte, 0 off */
+	bool pv_offered;     /* the flag was set for isr_top: the guest may end it by clearing the flag */
 	bool ext_offered; /* lapic_has_interrupt named the PIC's vector */
 
 	/* Timer (lapic_timer.c). */
@@ -82,7 +85,7 @@ struct lapic {
 	struct ioapic *ioapic;
 
 	/* Counters, own core. */
-	uint64_t n_ipi, n_timer, n_eoi, n_ext;
+	uint64_t n_ipi, n_timer, n_eoi, n_pv_eoi, n_ext;
 };
 
 /* Sets up a zeroed LAPIC in its power-on state. */
@@ -94,6 +97,8 @@ void lapic_set_irr(struct lapic *l, uint8_t vector, bool level);
 void lapic_raise_error(struct lapic *l, uint32_t esr_bit);
 /* Fires a local vector table entry. Own core. */
 void lapic_lvt_deliver(struct lapic *l, enum lapic_lvt entry);
+/* Takes what the guest ended by its paravirtual flag into account, and takes the flag back. Own core, or its vCPU does not run. */
+void lapic_pv_withdraw(struct lapic *l);
 /* An access to the xAPIC page by its own vCPU. */
 void lapic_mmio(struct lapic *l, struct io_access *a);
 

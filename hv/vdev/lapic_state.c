@@ -7,6 +7,7 @@
 
 void lapic_save(struct lapic *l, struct state_writer *w)
 {
+	lapic_pv_withdraw(l);
 	state_begin(w, TAG, 1, (uint16_t)l->id);
 	for (unsigned i = 0; i < LAPIC_WORDS; i++) {
 		state_put_u64(w, atomic_load(&l->irr[i]));
@@ -15,6 +16,7 @@ void lapic_save(struct lapic *l, struct state_writer *w)
 	}
 	state_put_u64(w, l->tsc_deadline);
 	state_put_u64(w, lapic_timer_elapsed_ns(l));
+	state_put_u64(w, l->pv_eoi_gpa);
 	const uint32_t regs[] = {atomic_load(&l->svr), atomic_load(&l->ldr), atomic_load(&l->dfr), l->tpr, l->esr, atomic_load(&l->esr_pending),
 		l->icr_low, l->icr_high, l->divide, l->init_count};
 	for (unsigned i = 0; i < HV_ARRAY_LEN(regs); i++)
@@ -48,6 +50,7 @@ int lapic_decode(struct lapic_state *s, struct state_reader *r, unsigned index)
 	}
 	s->tsc_deadline = state_get_u64(r);
 	s->timer_elapsed_ns = state_get_u64(r);
+	s->pv_eoi_gpa = state_get_u64(r);
 	uint32_t *const regs[] = {&s->svr, &s->ldr, &s->dfr, &s->tpr, &s->esr, &s->esr_pending, &s->icr_low, &s->icr_high, &s->divide,
 		&s->init_count};
 	for (unsigned i = 0; i < HV_ARRAY_LEN(regs); i++)
@@ -82,7 +85,8 @@ void lapic_apply(struct lapic *l, const struct lapic_state *s)
 	l->init_count = s->init_count;
 	for (unsigned i = 0; i < LVT_COUNT; i++)
 		l->lvt[i] = s->lvt[i];
-	l->ext_offered = false;
+	l->ext_offered = l->pv_offered = false;
+	l->pv_eoi_gpa = s->pv_eoi_gpa; /* not RAM: then it is never used */
 	l->tsc_deadline = s->tsc_deadline;
 	l->timer_running = s->timer_running;
 	l->start_ns = hv_now_ns() - s->timer_elapsed_ns;

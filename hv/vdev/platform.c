@@ -136,16 +136,18 @@ void platform_power_button(struct vm *vm)
 void platform_stats(struct vm *vm, struct vm_stats_sink *sink)
 {
 	struct platform *p = vm->platform;
-	uint64_t ipi = 0, timer = 0, eoi = 0, ext = 0;
+	uint64_t ipi = 0, timer = 0, eoi = 0, pv_eoi = 0, ext = 0;
 	for (unsigned i = 0; i < p->lapic_count; i++) {
 		ipi += p->lapics[i].n_ipi;
 		timer += p->lapics[i].n_timer;
 		eoi += p->lapics[i].n_eoi;
+		pv_eoi += p->lapics[i].n_pv_eoi;
 		ext += p->lapics[i].n_ext;
 	}
 	sink->counter(sink, "apic.ipi", ipi);
 	sink->counter(sink, "apic.timer", timer);
 	sink->counter(sink, "apic.eoi", eoi);
+	sink->counter(sink, "apic.eoi_without_exit", pv_eoi);
 	sink->counter(sink, "apic.pic", ext);
 	sink->counter(sink, "ioapic.sent", p->ioapic.n_sent);
 	sink->counter(sink, "pit.ticks", p->pit.n_ticks);

@@ -14,9 +14,10 @@
 #define STS_TIMER (1u << 0) /* the timer's top bit changed */
 #define STS_GLOBAL (1u << 5)
 #define STS_POWER_BUTTON (1u << 8)
+#define STS_RTC (1u << 10) /* never set: it wakes from sleep states, of which there are none */
 #define STS_WAKE (1u << 15)
-#define STS_CLEARABLE (STS_TIMER | STS_GLOBAL | STS_POWER_BUTTON | STS_WAKE)
-#define EN_ALLOWED (STS_TIMER | STS_GLOBAL | STS_POWER_BUTTON)
+#define STS_CLEARABLE (STS_TIMER | STS_GLOBAL | STS_POWER_BUTTON | STS_RTC | STS_WAKE)
+#define EN_ALLOWED (STS_TIMER | STS_GLOBAL | STS_POWER_BUTTON | STS_RTC)
 #define CNT_SCI_EN (1u << 0)
 #define CNT_SLP_TYP_SHIFT 10
 #define CNT_SLP_EN (1u << 13)

@@ -21,6 +21,7 @@
 #define BERTH_LEAF 0x40000100u
 #define KVM_CLOCKSOURCE2 (1u << 3)
 #define KVM_NOP_IO_DELAY (1u << 1)
+#define KVM_PV_EOI (1u << 6)
 #define KVM_CLOCK_STABLE (1u << 24)
 #define B(n) (1u << (n))
 
@@ -207,7 +208,7 @@ static void hypervisor_leaf(uint32_t leaf, struct x86_cpuid *r)
 		memcpy(&r->ecx, "VMKV", 4);
 		memcpy(&r->edx, "M\0\0\0", 4);
 	} else if (leaf == HYPERVISOR_FIRST + 1) {
-		r->eax = KVM_NOP_IO_DELAY | KVM_CLOCKSOURCE2 | KVM_CLOCK_STABLE;
+		r->eax = KVM_NOP_IO_DELAY | KVM_CLOCKSOURCE2 | KVM_PV_EOI | KVM_CLOCK_STABLE;
 	} else if (leaf == BERTH_LEAF) {
 		r->eax = BERTH_LEAF;
 		memcpy(&r->ebx, "Bert", 4);

@@ -180,6 +180,7 @@ static const struct row rows[] = {
 	{MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, read_lapic, write_lapic, 0},
 	{MSR_X2APIC_FIRST, MSR_X2APIC_LAST, read_lapic, write_lapic, 0},
 	{MSR_KVM_WALL_CLOCK, MSR_KVM_SYSTEM_TIME, read_kvmclock, write_kvmclock, 0},
+	{MSR_KVM_PV_EOI, MSR_KVM_PV_EOI, read_lapic, write_lapic, 0},
 	{MSR_EFER, MSR_EFER, read_efer, write_efer, 0},
 	{MSR_STAR, MSR_SFMASK, read_vendor, write_vendor, 0},
 	{MSR_FS_BASE, MSR_KERNEL_GS_BASE, read_vendor, write_vendor, 0},

@@ -4,6 +4,7 @@
 #include "machine.h"
 #include "vdev/irq.h"
 #include "vdev/lapic.h"
+#include "virt/gmem.h"
 #include "vm/state.h"
 #include <errno.h>
 
@@ -189,6 +190,68 @@ static void xapic_logical_flat_and_msi(void **state)
 		assert_int_equal(take(i), -1);
 }
 
+static uint32_t pv_flag(void)
+{
+	uint32_t x;
+	assert_int_equal(gmem_read(m.vm.gmem, GPA(0x5000), &x, 4), 0);
+	return x;
+}
+static void pv_clear(void)
+{
+	uint32_t x = 0;
+	assert_int_equal(gmem_write(m.vm.gmem, GPA(0x5000), &x, 4), 0);
+}
+
+/* Linux Documentation/virt/kvm/x86/msr.rst, MSR_KVM_EOI_EN. */
+static void eoi_without_an_exit(void **state)
+{
+	assert_true(wr_faults(MSR_KVM_PV_EOI, 0x5003));
+	assert_true(wr_faults(MSR_KVM_PV_EOI, 0x40000001)); /* not RAM */
+	wr(MSR_KVM_PV_EOI, 0x5001);
+	assert_int_equal(rd(MSR_KVM_PV_EOI), 0x5001);
+	wr(X2 + SELF, 0x41);
+	assert_int_equal(take(0), 0x41);
+	assert_int_equal(pv_flag(), 1);
+	assert_int_equal(rd(X2 + ISR + 2), 2); /* still in service */
+	pv_clear();
+	assert_int_equal(rd(X2 + ISR + 2), 0);
+	/* One that waits behind another is not offered; a late one takes the offer back. */
+	wr(X2 + SELF, 0x41);
+	assert_int_equal(take(0), 0x41);
+	assert_int_equal(pv_flag(), 1);
+	wr(X2 + SELF, 0x42);
+	assert_int_equal(take(0), -1);
+	assert_int_equal(pv_flag(), 0); /* so the guest writes EOI, and that shows the next */
+	wr(X2 + EOI, 0);
+	assert_int_equal(take(0), 0x42);
+	assert_int_equal(pv_flag(), 1);
+	/* A nested one, ended by flag; the outer by MSR. */
+	wr(X2 + SELF, 0x81);
+	assert_int_equal(take(0), 0x81);
+	assert_int_equal(pv_flag(), 1);
+	pv_clear();
+	wr(X2 + EOI, 0);
+	assert_int_equal(rd(X2 + PPR), 0);
+	/* Two wait: the first taken is not offered. */
+	wr(X2 + SELF, 0x51);
+	wr(X2 + SELF, 0x61);
+	assert_int_equal(take(0), 0x61);
+	assert_int_equal(pv_flag(), 0);
+	wr(X2 + EOI, 0);
+	assert_int_equal(take(0), 0x51);
+	assert_int_equal(pv_flag(), 1);
+	wr(X2 + EOI, 0); /* EOI by MSR although offered: taken back, not counted twice */
+	assert_int_equal(pv_flag(), 0);
+	wr(X2 + SELF, 0x51);
+	wr(X2 + SELF, 0x31);
+	assert_int_equal(take(0), 0x51);
+	assert_int_equal(take(0), -1);
+	wr(MSR_KVM_PV_EOI, 0);
+	wr(X2 + EOI, 0);
+	assert_int_equal(take(0), 0x31);
+	assert_int_equal(pv_flag(), 0);
+}
+
 static void software_disabled(void **state)
 {
 	wr(X2 + LVT_T, 0x40);
@@ -347,6 +410,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(start_up_sequence, setup, teardown),
 		cmocka_unit_test_setup_teardown(illegal_vectors_are_errors, setup, teardown),
 		cmocka_unit_test_setup_teardown(xapic_logical_flat_and_msi, setup_xapic, teardown),
+		cmocka_unit_test_setup_teardown(eoi_without_an_exit, setup, teardown),
 		cmocka_unit_test_setup_teardown(software_disabled, setup, teardown),
 		cmocka_unit_test_setup_teardown(timer_one_shot_and_periodic, setup, teardown),
 		cmocka_unit_test_setup_teardown(timer_period_is_bounded, setup, teardown),
