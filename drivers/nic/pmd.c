@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include <bus_pci_driver.h>
+#include <ethdev_driver.h>
 #include "private.h"
 
 static const struct {
@@ -85,6 +86,9 @@ static int describe(struct nic *n, uint16_t port)
 	memcpy(n->mac, mac.addr_bytes, sizeof(n->mac));
 	hv_snprintf(n->pci, sizeof(n->pci), "%s", d->name);
 	describe_offloads(n, &info);
+	/* Else a user could ask for link events that would never come. */
+	if (!n->interrupt_driven)
+		rte_eth_devices[port].data->dev_flags &= ~(uint32_t)RTE_ETH_DEV_INTR_LSC;
 	return 0;
 }
 

@@ -4,9 +4,9 @@
  * MSI-X source, as DPDK lays vectors out: entry 0 is for events (link), its handler posts a message that runs the registered callbacks in loop
  * context; entry 1+q is for receive queue q, its handler only wakes the core, whose poller then finds the packets.
  *
- * Line source, for a device without MSI-X and for drivers that cannot program one: no interrupt is taken. A timer asks the driver for events
- * every LINE_EVENTS_NS (it reads the cause register), and after a receive interrupt is enabled (rte_intr_ack is then the driver's last step)
- * a second timer wakes the core in LINE_RX_NS to poll once more. So an idle host sleeps with these devices too, in short naps.
+ * Line source, for a device without MSI-X and for drivers that cannot program one: no interrupt is taken. After a receive interrupt is enabled
+ * (rte_intr_ack is then the driver's last step) a timer wakes the core in LINE_RX_NS to poll once more. So an idle host sleeps with these
+ * devices too, in short naps. They have no events: nic_init takes link-change interrupts from their capabilities, and users ask for the link.
  *
  * Everything belongs to the core that enabled the source: the one that started the device and polls it.
  *
@@ -28,7 +28,6 @@
 #define CALLBACKS 4u
 #define EVENT_ENTRY 0u
 #define FIRST_RX_ENTRY 1u
-#define LINE_EVENTS_NS 100000000ull
 #define LINE_RX_NS 500000ull
 
 struct callback {
@@ -38,19 +37,20 @@ struct callback {
 
 struct source {
 	struct hv_pci_dev *dev; /* NULL: free */
-	bool msix, enabled, in_callback;
+	bool msix, enabled;
 	unsigned core;
 	unsigned routed; /* MSI-X entries that have a handler: 0 .. routed-1 */
 	struct callback callbacks[CALLBACKS];
 	struct hv_msg event;
-	struct hv_timer line_events, line_rx;
+	struct hv_timer line_rx;
 };
 
 static struct source sources[SOURCES];
 
 /*
  * Drivers that use a device's line (or a single MSI) although it has MSI-X: e1000's em part serves the 82574 (e1000e), whose interrupt causes
- * must be assigned to MSI-X entries by the IVAR register; it never writes that.
+ * must be assigned to MSI-X entries by the IVAR register; it never writes that. Nor can it share the line with link events: its disabling of
+ * receive interrupts reads the cause register, which clears a link change that nobody has seen.
  */
 static const char *const line_drivers[] = {"net_e1000_em"};
 
@@ -67,14 +67,12 @@ static struct source *source_of(const struct rte_intr_handle *handle)
 
 static void run_callbacks(struct source *s)
 {
-	s->in_callback = true;
 	for (unsigned i = 0; i < CALLBACKS; i++) {
 		struct callback c = s->callbacks[i];
 
 		if (c.fn)
 			c.fn(c.arg);
 	}
-	s->in_callback = false;
 }
 
 static void event_message(struct hv_msg *m)
@@ -95,15 +93,6 @@ static void on_event_interrupt(void *arg)
 static void on_rx_interrupt(void *arg)
 {
 	hv_core_wake(((struct source *)arg)->core);
-}
-
-static void line_events_expired(struct hv_timer *t)
-{
-	struct source *s = hv_container_of(t, struct source, line_events);
-
-	run_callbacks(s);
-	if (s->enabled)
-		hv_timer_arm(t, hv_now_ns() + LINE_EVENTS_NS);
 }
 
 /* Having expired is all: the core's loop polls after its timers. */
@@ -134,7 +123,6 @@ static struct source *claim(struct hv_pci_dev *dev)
 	}
 	if (free_one) {
 		*free_one = (struct source){.dev = dev, .event.fn = event_message};
-		free_one->line_events.fn = line_events_expired;
 		free_one->line_rx.fn = line_rx_expired;
 	}
 	return free_one;
@@ -230,9 +218,6 @@ int rte_intr_enable(const struct rte_intr_handle *handle)
 
 		if (err)
 			return err;
-	} else {
-		s->core = hv_core_self();
-		hv_timer_arm(&s->line_events, hv_now_ns() + LINE_EVENTS_NS);
 	}
 	s->enabled = true;
 	return 0;
@@ -246,7 +231,6 @@ int rte_intr_disable(const struct rte_intr_handle *handle)
 		return -EINVAL;
 	for (unsigned i = 0; s->msix && i < s->routed; i++)
 		hv_pci_msix_mask(s->dev, i, true);
-	hv_timer_cancel(&s->line_events);
 	hv_timer_cancel(&s->line_rx);
 	s->enabled = false;
 	return 0;
@@ -259,7 +243,7 @@ int rte_intr_ack(const struct rte_intr_handle *handle)
 
 	if (!s)
 		return -EINVAL;
-	if (!s->msix && !s->in_callback)
+	if (!s->msix)
 		hv_timer_arm(&s->line_rx, hv_now_ns() + LINE_RX_NS);
 	return 0;
 }
@@ -276,10 +260,10 @@ int rte_intr_dp_is_en(struct rte_intr_handle *handle)
 	return rte_intr_nb_efd_get(handle) > 0;
 }
 
-/* Events have a vector of their own (MSI-X), or the polled line, which tells them apart as well. */
+/* May events be had beside receive interrupts? With MSI-X: they have an entry of their own. */
 int rte_intr_allow_others(struct rte_intr_handle *handle)
 {
-	return source_of(handle) != NULL;
+	return rte_intr_cap_multiple(handle);
 }
 
 int rte_intr_efd_enable(struct rte_intr_handle *handle, uint32_t queues)

@@ -3,7 +3,7 @@
  *
  * The NIC is given by the runner (./run) on QEMU's command line; the kernel command line says what to expect of it: "peer=A.B.C.D" (an
  * address that answers ARP), "offloads" (checksum and TSO must be there), "msix" (MSI-X must be used), "link" (the runner takes the link
- * down and up when it reads the request line). Prints one line a check and powers off with status 0 when all passed.
+ * down and up when it reads the request line), "ask-link" (without link events), "jumbo" (frames larger than a buffer, both ways). Prints one line a check and powers off with status 0 when all passed.
  */
 #include "checks.h"
 

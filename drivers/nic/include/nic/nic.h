@@ -28,7 +28,7 @@ struct nic {
 	bool rx_checksum;
 	bool rx_chains;        /* a frame larger than a buffer arrives as a chain */
 	bool lro;              /* may hand over several TCP segments as one large frame */
-	bool interrupt_driven; /* false: no usable MSI-X; a timer stands in for its interrupts (eal/interrupts.c) */
+	bool interrupt_driven; /* false: no usable MSI-X; a timer stands in for receive interrupts, none for link events */
 };
 
 struct nic_link {
@@ -50,7 +50,7 @@ const struct nic *nic_get(unsigned i);
 /* By permanent MAC address, or by PCI address text; NULL when there is none. */
 const struct nic *nic_find_mac(const uint8_t mac[6]);
 const struct nic *nic_find_pci(const char *pci);
-/* The link as last reported, does not wait for negotiation. 0, -EINVAL, or the driver's error. Loop context on the port's core. */
+/* The link now, or as last reported when link events were asked for (intr_conf.lsc); does not wait for negotiation. 0, -EINVAL, or the driver's error. Loop context on the port's core. */
 int nic_link(const struct nic *n, struct nic_link *out) HV_MUST_CHECK;
 /*
  * Receive interrupt of queue 0 on or off; nic is a const struct nic *. After "on" the caller polls the queue once more before it sleeps: a frame that
