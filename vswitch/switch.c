@@ -31,7 +31,7 @@ static struct rte_mempool *pool_create(const char *what, unsigned core, unsigned
 	char name[RTE_MEMPOOL_NAMESIZE];
 
 	hv_snprintf(name, sizeof(name), "vsw%u-%s", core, what);
-	return rte_pktmbuf_pool_create(name, count, MBUF_CACHE, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	return rte_pktmbuf_pool_create(name, count, MBUF_CACHE, VSW_MBUF_PRIVATE, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
 }
 
 static int pools_create(struct vsw *v)

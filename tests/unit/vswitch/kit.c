@@ -30,7 +30,7 @@ static void eal_start(void)
 	if (done)
 		return;
 	assert_true(rte_eal_init(HV_ARRAY_LEN(argv), argv) >= 0);
-	wire_pool = rte_pktmbuf_pool_create("wire", 1023, 0, 0, 9216 + RTE_PKTMBUF_HEADROOM, SOCKET_ID_ANY);
+	wire_pool = rte_pktmbuf_pool_create("wire", 4095, 0, VSW_MBUF_PRIVATE, 9216 + RTE_PKTMBUF_HEADROOM, SOCKET_ID_ANY);
 	assert_non_null(wire_pool);
 	done = true;
 }

@@ -52,6 +52,9 @@ int vsw_guest_port_create(struct vsw *v, unsigned portgroup, const char *name, c
 void vsw_guest_port_destroy(struct netport *np);
 
 /* ---- VMkernel ports: the hypervisor's own traffic, in mbufs ---- */
+/* Bytes of private area in every mbuf that a vmk client gets or allocates: the client's, from the mbuf's arrival until it frees it. */
+#define VSW_MBUF_PRIVATE 64
+
 struct vsw_vmk_client {
 	/*
 	 * Frames for this port, untagged, each private to the client (it may change and keep them). Returns how many it took; the switch drops
