@@ -1,8 +1,9 @@
 /*
  * A VM's PCI host bridge: configuration space and BARs.
  *
- * Owner: made and freed in a fiber on io_core; configuration accesses come from any vCPU core and are serialised by vpci.lock (held for a few
- * instructions, or for one iobus attach/detach when a BAR moves). Lock order: vpci.lock, then msix_lock, then the bus's and LAPIC's own.
+ * Owner: made and freed in a fiber on io_core; configuration accesses come from any vCPU core and are serialised by vpci.lock (held for a
+ * few instructions, or for one iobus attach/detach when a BAR moves). Lock order: vpci.lock, then msix_lock, then the bus's and LAPIC's
+ * own.
  *
  * A function's 256 bytes are plain data with a mask of guest-writable bits; only three things have an effect of their own: the command
  * register and BARs (decoding), MSI-X message control (pci_msix.c), and bytes that the device asked to be told about (config_hook).
@@ -105,7 +106,8 @@ static void bar_decode(struct vpci_dev *d, unsigned i, uint16_t command)
 	bar->region.start = base; /* the only field that changes: another vCPU may be in the middle of a call through this region */
 	int err = iobus_attach(d->vm, space, &bar->region);
 	if (err < 0)
-		log_warn("vpci.bar.overlap", "%s: %s BAR%u at 0x%x is not decoded: it overlaps another device (%d)", d->vm->name, d->name, i, base, err);
+		log_warn("vpci.bar.overlap", "%s: %s BAR%u at 0x%x is not decoded: it overlaps another device (%d)", d->vm->name, d->name,
+			i, base, err);
 	bar->decoded = err == 0;
 }
 
@@ -335,7 +337,8 @@ static int attach_bus(struct vpci *p)
 {
 	struct vm *vm = p->vm;
 	p->ports = (struct io_region){.start = PORT_ADDRESS, .bytes = 8, .access = port_access, .name = "pci-config", .arg = p};
-	p->ecam = (struct io_region){.start = VPCI_ECAM_BASE, .bytes = VPCI_ECAM_BYTES, .access = ecam_access, .name = "pci-ecam", .arg = p};
+	p->ecam =
+		(struct io_region){.start = VPCI_ECAM_BASE, .bytes = VPCI_ECAM_BYTES, .access = ecam_access, .name = "pci-ecam", .arg = p};
 	int err = iobus_attach(vm, IO_PORT, &p->ports);
 	if (err < 0)
 		return err;

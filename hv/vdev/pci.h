@@ -70,8 +70,8 @@ struct vpci_dev {
 	uint32_t class_code; /* base class, sub-class, interface */
 	uint8_t revision;
 	struct vpci_bar bar[VPCI_BARS];
-	uint16_t msix_count; /* table entries; 0: no MSI-X */
-	uint8_t msix_bar;    /* memory BAR that holds table and PBA; its handler passes accesses there to vpci_msix_access */
+	uint16_t msix_count;           /* table entries; 0: no MSI-X */
+	uint8_t msix_bar;              /* memory BAR that holds table and PBA; its handler passes accesses there to vpci_msix_access */
 	uint32_t msix_table, msix_pba; /* offsets in it */
 	/*
 	 * A capability's configuration-space bytes beyond the generic handling (VIRTIO PCI_CFG access). Called before a read and after a
@@ -83,15 +83,15 @@ struct vpci_dev {
 	struct vm *vm;
 	uint8_t slot;
 	bool registered;
-	uint8_t cap_end;      /* next free byte for a capability */
-	uint8_t cap_last;     /* offset of the newest capability, 0: none */
+	uint8_t cap_end;  /* next free byte for a capability */
+	uint8_t cap_last; /* offset of the newest capability, 0: none */
 	uint8_t msix_cap;
 	uint8_t hook_start, hook_end;
 	struct vdev_lock msix_lock;
 	bool msix_enabled, msix_masked;
 	struct vpci_msix_entry msix[VPCI_MSIX_MAX];
 	uint8_t config[256], reset_config[256];
-	uint8_t writable[256]; /* bits the guest may change */
+	uint8_t writable[256];         /* bits the guest may change */
 	uint64_t msix_sent, msix_held; /* messages sent; interrupts noted as pending because of a mask */
 };
 

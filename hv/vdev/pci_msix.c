@@ -2,7 +2,8 @@
  * MSI-X of a virtual PCI function (PCI Local Bus 3.0, 6.8.2): table, pending bits, masks.
  *
  * The device raises from its I/O core, the guest writes the table from vCPU cores; msix_lock makes each a step of its own, so that an
- * interrupt is sent with a consistent address and data, or noted as pending and sent by the write that unmasks it: never lost, never doubled.
+ * interrupt is sent with a consistent address and data, or noted as pending and sent by the write that unmasks it: never lost, never
+ * doubled.
  */
 #include "vdev/irq.h"
 #include "vdev/pci.h"

@@ -24,11 +24,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 enum {
 	WINDOW = 0x8000, /* guest memory that the input fills */
 	DISK = 64 << 10,
-	SLOTS = 4,       /* bridge, disk, NIC, rng */
+	SLOTS = 4, /* bridge, disk, NIC, rng */
 	PENDING = 600,
 };
 /* Rings of queue q of slot s, where the "open" operation puts them. */
-#define RING_AT(s, q) (0x8000u + (s) * 0x8000u + (q) * 0x2000u)
+#define RING_AT(s, q) (0x8000u + (s)*0x8000u + (q)*0x2000u)
 
 static struct vm vm;
 static struct {
@@ -114,14 +114,21 @@ static void sw_mac(struct netport *p, const uint8_t mac[6])
 static void sw_filter(struct netport *p, bool promisc, bool allmulti)
 {
 }
-static const struct netport_ops sw_ops = {.tx_burst = sw_tx, .set_client = sw_client, .set_features = sw_features, .set_mac = sw_mac,
-	.set_filter = sw_filter};
+static const struct netport_ops sw_ops = {
+	.tx_burst = sw_tx, .set_client = sw_client, .set_features = sw_features, .set_mac = sw_mac, .set_filter = sw_filter};
 
 static void create(void)
 {
 	native_start(1);
-	disk.dev = (struct blk_dev){.ops = &disk_ops, .name = "ram", .size_bytes = DISK, .block_bytes = 512, .physical_bytes = 4096,
-		.max_bytes = 8192, .max_segs = 4, .can_discard = true, .can_write_zeroes = true};
+	disk.dev = (struct blk_dev){.ops = &disk_ops,
+		.name = "ram",
+		.size_bytes = DISK,
+		.block_bytes = 512,
+		.physical_bytes = 4096,
+		.max_bytes = 8192,
+		.max_segs = 4,
+		.can_discard = true,
+		.can_write_zeroes = true};
 	port = (struct netport){.ops = &sw_ops, .name = "port", .mtu = 1500, .link_up = true, .features = 0x1f};
 	vm.config.disk_count = vm.config.nic_count = 1;
 	vm.config.disks[0].dev = &disk.dev;

@@ -10,10 +10,11 @@
  *	FREE --chain taken--> ACTIVE --blk_submit = 0--> in flight --done--> next part, or: status and used entry written --> FREE
  *	                        ^  |--EAGAIN--> `waiting` list --retry--^
  *
- * A request larger than the disk takes at once (max_bytes, max_segs) is done in parts, one after the other; a part's failure is the request's.
+ * A request larger than the disk takes at once (max_bytes, max_segs) is done in parts, one after the other; a part's failure is the
+ *request's.
  *
- * Chains without room for header or status are malformed and break the device (there is nowhere to report an error); everything else that is
- * wrong with a request ends in its status byte.
+ * Chains without room for header or status are malformed and break the device (there is nowhere to report an error); everything else that
+ *is wrong with a request ends in its status byte.
  */
 #include "vdev/virtio/device.h"
 #include "vm/vm_impl.h"
@@ -36,7 +37,7 @@ enum { S_OK = 0, S_IOERR = 1, S_UNSUPP = 2 };
 
 enum {
 	VBLK_QUEUE_SIZE = 256,
-	VBLK_SEG_MAX = 126,  /* data descriptors: with header and status half a queue */
+	VBLK_SEG_MAX = 126, /* data descriptors: with header and status half a queue */
 	VBLK_SMALL_SEGS = 16,
 	VBLK_LARGE_SEGS = 256, /* a descriptor may lie across 2 MiB boundaries and become several */
 	VBLK_LARGE_COUNT = 32,
@@ -268,8 +269,8 @@ static void cut_part(struct vblk *b, struct vblk_slot *s)
 }
 
 /*
- * Hands the part in s->req to the disk. True when the disk has already done it and the next part is due: the caller loops, because a fast disk
- * with a small max_bytes would otherwise nest done() and submit as deep as the request has parts.
+ * Hands the part in s->req to the disk. True when the disk has already done it and the next part is due: the caller loops, because a fast
+ * disk with a small max_bytes would otherwise nest done() and submit as deep as the request has parts.
  */
 static bool try_submit(struct vblk *b, struct vblk_slot *s)
 {
@@ -594,7 +595,8 @@ int vblk_attach(struct vm *vm, unsigned index, const struct vm_disk_config *conf
 {
 	struct blk_dev *disk = config->dev;
 	if (!disk_usable(vm, disk)) {
-		log_error("vblk.disk", "%s: disk%u cannot be used: it must live on core %u and have sane block, request and segment limits", vm->name, index, vm->config.io_core);
+		log_error("vblk.disk", "%s: disk%u cannot be used: it must live on core %u and have sane block, request and segment limits",
+			vm->name, index, vm->config.io_core);
 		return trace_error(-EINVAL);
 	}
 	struct vblk *b = hv_contig_alloc(sizeof(*b), HV_PAGE_SIZE);

@@ -88,8 +88,8 @@ void virtio_break(struct virtio_dev *d, unsigned q, unsigned desc, const char *w
 		return;
 	d->malformed++;
 	if (d->malformed <= VIRTIO_MALFORMED_LOGGED)
-		log_warn("virtio.malformed", "%s: %s queue %u descriptor %u: %s; the device needs a reset%s", d->vm->name, d->name, q, desc, why,
-			d->malformed == VIRTIO_MALFORMED_LOGGED ? " (not logged for this device any more)" : "");
+		log_warn("virtio.malformed", "%s: %s queue %u descriptor %u: %s; the device needs a reset%s", d->vm->name, d->name, q, desc,
+			why, d->malformed == VIRTIO_MALFORMED_LOGGED ? " (not logged for this device any more)" : "");
 	vdev_lock(&d->lock);
 	d->phase = VIRTIO_BROKEN;
 	d->status |= VIRTIO_S_NEEDS_RESET;

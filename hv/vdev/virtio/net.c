@@ -3,12 +3,12 @@
  *
  * Owner: io_core, which is also the port's core. Nothing allocates after attach.
  *
- * Transmit: chains are taken in bursts; the switch copies the frames out before tx_burst returns, so used entries follow at once. Frames that
- * the switch has no room for go back into the ring. Receive: the switch calls rx_burst with frames, which are copied into the buffers that
- * the guest has posted; receive buffers need no notification, because the next rx_burst looks at the ring anyway.
+ * Transmit: chains are taken in bursts; the switch copies the frames out before tx_burst returns, so used entries follow at once. Frames
+ * that the switch has no room for go back into the ring. Receive: the switch calls rx_burst with frames, which are copied into the buffers
+ * that the guest has posted; receive buffers need no notification, because the next rx_burst looks at the ring anyway.
  *
- * A frame whose virtio_net_hdr or size is wrong is dropped and counted by reason (enum vnet_drop); the guest sees it as sent. Only chains that
- * are no frames at all (no header, writable parts) break the device.
+ * A frame whose virtio_net_hdr or size is wrong is dropped and counted by reason (enum vnet_drop); the guest sees it as sent. Only chains
+ * that are no frames at all (no header, writable parts) break the device.
  */
 #include "vdev/virtio/device.h"
 #include "vdev/virtio/net_header.h"

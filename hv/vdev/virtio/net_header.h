@@ -1,6 +1,6 @@
 /*
- * virtio_net_hdr (VIRTIO 1.2, 5.1.6) to and from the switch's offload notes. Pure. A guest's header is hostile: every field is checked against
- * the frame's length and the negotiated features before anyone uses it.
+ * virtio_net_hdr (VIRTIO 1.2, 5.1.6) to and from the switch's offload notes. Pure. A guest's header is hostile: every field is checked
+ * against the frame's length and the negotiated features before anyone uses it.
  */
 #ifndef HV_VDEV_VIRTIO_NET_HEADER_H
 #define HV_VDEV_VIRTIO_NET_HEADER_H

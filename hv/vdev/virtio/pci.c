@@ -1,6 +1,6 @@
 /*
- * Virtio over PCI, modern only (VIRTIO 1.2, 4.1): registers, and nothing else. All of it runs in exit context on vCPU cores under dev->lock;
- * what concerns rings is left to device.c by virtio_attention.
+ * Virtio over PCI, modern only (VIRTIO 1.2, 4.1): registers, and nothing else. All of it runs in exit context on vCPU cores under
+ *dev->lock; what concerns rings is left to device.c by virtio_attention.
  *
  *	BAR 0  I/O ports   notification, 4 bytes per queue: a port exit needs no instruction decoding (4.1.4.4.1 allows any BAR)
  *	BAR 1  memory      0x0000 common configuration, 0x0800 ISR, 0x1000 device configuration, 0x2000 notification for drivers without
@@ -301,8 +301,8 @@ struct virtio_cap {
 _Static_assert(sizeof(struct virtio_cap) == 20, "4.1.4");
 
 /*
- * 4.1.4.9: a window into the BARs through configuration space, for firmware that has not mapped them. The guest writes bar, offset and length,
- * then reads or writes the data bytes. Guests serialise this themselves; anything else gives garbage to them, not harm to us.
+ * 4.1.4.9: a window into the BARs through configuration space, for firmware that has not mapped them. The guest writes bar, offset and
+ * length, then reads or writes the data bytes. Guests serialise this themselves; anything else gives garbage to them, not harm to us.
  */
 static void pci_cfg_hook(struct vpci_dev *p, unsigned offset, unsigned size, bool write)
 {

@@ -235,16 +235,16 @@ bool vring_publish(struct vring *r)
 	__atomic_store_n((uint16_t *)area_at(&r->used, 2), r->next_used, __ATOMIC_RELEASE);
 	r->published = r->next_used;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	bool interrupt = r->config.event_idx ? passed_event(load16(&r->avail, used_event_offset(r)), r->next_used, old) :
-					       !(load16(&r->avail, 0) & AVAIL_NO_INTERRUPT);
+	bool interrupt = r->config.event_idx ? passed_event(load16(&r->avail, used_event_offset(r)), r->next_used, old)
+					     : !(load16(&r->avail, 0) & AVAIL_NO_INTERRUPT);
 	r->interrupts_wanted += interrupt;
 	r->interrupts_suppressed += !interrupt;
 	return interrupt;
 }
 
 /*
- * With EVENT_IDX the flags are not used (2.7.10): notifications are off as long as avail_event lies behind what the guest adds, which it does
- * when it is left alone. (After 65536 chains the index comes round to it and one notification too many arrives: harmless.)
+ * With EVENT_IDX the flags are not used (2.7.10): notifications are off as long as avail_event lies behind what the guest adds, which it
+ * does when it is left alone. (After 65536 chains the index comes round to it and one notification too many arrives: harmless.)
  */
 bool vring_arm(struct vring *r, bool on)
 {

@@ -3,7 +3,8 @@
  *
  * Owner: one core (the VM's io_core, loop context). The guest's driver runs on other cores at the same time and is not trusted:
  *  1. Every ring value is read once into private memory and then checked; what was checked is what is used.
- *  2. A chain has at most `size` descriptors (2.7.5.3.1), so loops end; indirect tables are not nested; readable parts come first (2.7.4.2).
+ *  2. A chain has at most `size` descriptors (2.7.5.3.1), so loops end; indirect tables are not nested; readable parts come first
+ *     (2.7.4.2).
  *  3. Ring memory is resolved to host addresses once, in vring_start; it stays valid until vring_stop (guest RAM is never unmapped while
  *     the VM lives).
  *
@@ -26,9 +27,9 @@ struct vring_area {
 };
 
 struct vring_config {
-	uint16_t size;                /* power of two, up to VRING_SIZE_MAX */
+	uint16_t size;                 /* power of two, up to VRING_SIZE_MAX */
 	uint64_t desc, driver, device; /* guest-physical */
-	bool event_idx, indirect;     /* negotiated features */
+	bool event_idx, indirect;      /* negotiated features */
 };
 
 struct vring {
@@ -56,7 +57,8 @@ struct vring_chain {
 enum vring_pop { VRING_EMPTY, VRING_CHAIN, VRING_TOO_LONG /* valid so far, but more segments than the caller's array */, VRING_BROKEN };
 
 /* Checks the configuration and starts at the given indices (0, 0 for a fresh queue). 0, -EINVAL (r->fault says why). */
-int vring_start(struct vring *r, struct gmem *gmem, const struct vring_config *config, uint16_t next_avail, uint16_t next_used) HV_MUST_CHECK;
+int vring_start(
+	struct vring *r, struct gmem *gmem, const struct vring_config *config, uint16_t next_avail, uint16_t next_used) HV_MUST_CHECK;
 void vring_stop(struct vring *r);
 
 /* Chains that the guest has made available and that were not taken. More than `size` is a broken ring: vring_pop says so. */
@@ -73,8 +75,8 @@ void vring_push(struct vring *r, uint16_t head, uint32_t written);
 /* Shows the gathered entries to the guest. True when it must be interrupted. */
 bool vring_publish(struct vring *r);
 /*
- * Asks the guest to notify (on) or, as far as the ring can, not to. After on, returns true if chains are waiting: the caller goes on polling,
- * because the guest may have seen the old state when it added them.
+ * Asks the guest to notify (on) or, as far as the ring can, not to. After on, returns true if chains are waiting: the caller goes on
+ * polling, because the guest may have seen the old state when it added them.
  */
 bool vring_arm(struct vring *r, bool on);
 

@@ -1,7 +1,7 @@
 /*
- * Saved state of virtio devices: one section VIOD per device, instance = its place in the VM's list. Taken while drained: nothing in flight,
- * all used entries published, so a ring is its two indices. Loading decodes and checks into private memory, then applies; a device that was
- * running starts again at the poller's next round, where its ring addresses are checked like a guest's.
+ * Saved state of virtio devices: one section VIOD per device, instance = its place in the VM's list. Taken while drained: nothing in
+ * flight, all used entries published, so a ring is its two indices. Loading decodes and checks into private memory, then applies; a device
+ * that was running starts again at the poller's next round, where its ring addresses are checked like a guest's.
  */
 #include "vdev/virtio/device.h"
 #include "vdev/virtio/virtio.h"

@@ -12,8 +12,9 @@ int virtio_attach_all(struct vm *vm) HV_MUST_CHECK;
 /* Cancels and waits for I/O in flight, frees. @pre no vCPU runs. Fiber on io_core, may yield. */
 void virtio_detach_all(struct vm *vm);
 /*
- * Machine reset: all devices as virtio_attach_all left them; I/O in flight is cancelled and waited for. Also the pause before save: virtio_drain
- * lets I/O in flight end (no cancel) and takes no new chains until virtio_resume. @pre no vCPU runs. Fiber on io_core, may yield.
+ * Machine reset: all devices as virtio_attach_all left them; I/O in flight is cancelled and waited for. Also the pause before save:
+ * virtio_drain lets I/O in flight end (no cancel) and takes no new chains until virtio_resume. @pre no vCPU runs. Fiber on io_core, may
+ * yield.
  */
 void virtio_reset_all(struct vm *vm);
 void virtio_drain(struct vm *vm);

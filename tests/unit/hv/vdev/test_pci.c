@@ -1,7 +1,7 @@
 /* The PCI host bridge and MSI-X as a guest sees them, with a virtio rng and a stand-in for the disk as functions. */
-#include "virtio/guest_driver.h"
 #include "vdev/pci.h"
 #include "vdev/virtio/virtio.h"
+#include "virtio/guest_driver.h"
 #include "vm/state.h"
 
 enum { RNG = 1 };

@@ -1,6 +1,6 @@
 /*
- * A guest's side of virtio for tests: a VM without vCPUs, whose "driver" is the test. It reaches the devices as a guest does, by ports, MMIO
- * and rings in guest memory, so a test sees exactly what a guest would see.
+ * A guest's side of virtio for tests: a VM without vCPUs, whose "driver" is the test. It reaches the devices as a guest does, by ports,
+ * MMIO and rings in guest memory, so a test sees exactly what a guest would see.
  */
 #ifndef GUEST_DRIVER_H
 #define GUEST_DRIVER_H
@@ -60,8 +60,8 @@ uint64_t ram_alloc(uint64_t bytes);
 void *ram(uint64_t gpa, size_t len);
 void ram_fill(uint64_t gpa, uint8_t byte, size_t len);
 
-/* Finds the device's BARs, resets it, negotiates `features` (VERSION_1 added), sets up its queues and MSI-X vectors (queue i: data base + i,
- * config: base + 15), DRIVER_OK. */
+/* Finds the device's BARs, resets it, negotiates `features` (VERSION_1 added), sets up its queues and MSI-X vectors (queue i: data base +
+ * i, config: base + 15), DRIVER_OK. */
 void dev_open(struct dev *d, unsigned slot, uint64_t features, unsigned queues, unsigned vector_base);
 /* The same, but stops before DRIVER_OK. */
 void dev_prepare(struct dev *d, unsigned slot, uint64_t features, unsigned queues, unsigned vector_base);

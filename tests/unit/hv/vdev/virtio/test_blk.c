@@ -14,10 +14,10 @@
 static struct {
 	struct blk_dev dev;
 	uint8_t data[DISK_BYTES];
-	bool delay;         /* keep requests until disk_finish */
-	unsigned again_in;  /* refuse the n-th submit from now, then every one until 0 */
-	unsigned refuse;    /* refuse this many submits */
-	int error;          /* end requests so */
+	bool delay;        /* keep requests until disk_finish */
+	unsigned again_in; /* refuse the n-th submit from now, then every one until 0 */
+	unsigned refuse;   /* refuse this many submits */
+	int error;         /* end requests so */
 	struct blk_req *pending[PENDING_MAX];
 	unsigned count, submits, cancels, flushes, fua, most_parts;
 	uint64_t longest;
@@ -118,7 +118,11 @@ static struct request request(uint32_t type, uint64_t sector, uint32_t len, unsi
 	struct buf bufs[130];
 	unsigned n = 0;
 	bool in = type == 0 || type == 8;
-	memcpy(ram(r.header, 16), &(struct { uint32_t t, z; uint64_t s; }){type, 0, sector}, 16);
+	memcpy(ram(r.header, 16), &(struct {
+		uint32_t t, z;
+		uint64_t s;
+	}){type, 0, sector},
+		16);
 	*(uint8_t *)ram(r.status, 1) = 0xee;
 	bufs[n++] = (struct buf){r.header, 16, false};
 	for (unsigned i = 0; i < pieces && len; i++) {
@@ -300,7 +304,10 @@ static void discard_and_write_zeroes(void **state)
 {
 	disk.dev.can_discard = disk.dev.can_write_zeroes = true;
 	start(F_FLUSH | F_DISCARD | F_WRITE_ZEROES);
-	struct { uint64_t sector; uint32_t sectors, flags; } range = {4, 2, 0};
+	struct {
+		uint64_t sector;
+		uint32_t sectors, flags;
+	} range = {4, 2, 0};
 	struct request r = request(11, 0, 16, 1);
 	memcpy(ram(r.data, 16), &range, 16);
 	assert_int_equal(finish(&r, NULL), 0);
@@ -402,7 +409,7 @@ static void flags_suppress_too(void **state)
 	guest_run();
 	assert_int_equal(disk.count, 3);
 	assert_int_equal(*(uint16_t *)ram(q->used, 2), 1); /* NO_NOTIFY while it polls */
-	*(uint16_t *)ram(q->avail, 2) = 1; /* NO_INTERRUPT */
+	*(uint16_t *)ram(q->avail, 2) = 1;                 /* NO_INTERRUPT */
 	disk_finish();
 	guest_run();
 	assert_int_equal(guest.msi[0], 0);
@@ -512,7 +519,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {T(reads_and_writes), T(without_flush_writes_through), T(many_pieces_and_indirect),
 		T(large_requests_in_parts), T(a_failed_part_fails_the_request), T(bad_requests_end_in_their_status), T(block_size_4096),
 		T(read_only_disk), T(discard_and_write_zeroes), T(a_refusing_disk_delays_only), T(long_chains_wait_for_room),
-		T(one_interrupt_for_a_burst), T(flags_suppress_too), T(reset_waits_for_requests_in_flight), T(reset_waits_for_a_stubborn_disk),
-		T(a_new_size_is_told), T(malformed_requests_break_the_device_only), T(no_bus_master_no_access)};
+		T(one_interrupt_for_a_burst), T(flags_suppress_too), T(reset_waits_for_requests_in_flight),
+		T(reset_waits_for_a_stubborn_disk), T(a_new_size_is_told), T(malformed_requests_break_the_device_only),
+		T(no_bus_master_no_access)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

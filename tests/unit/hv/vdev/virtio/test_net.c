@@ -60,15 +60,23 @@ static void sw_filter(struct netport *p, bool promisc, bool allmulti)
 	sw.promisc = promisc;
 	sw.allmulti = allmulti;
 }
-static const struct netport_ops ops = {.tx_burst = sw_tx, .tx_flush = sw_flush, .set_client = sw_client, .set_features = sw_features,
-	.set_mac = sw_mac, .set_filter = sw_filter};
+static const struct netport_ops ops = {.tx_burst = sw_tx,
+	.tx_flush = sw_flush,
+	.set_client = sw_client,
+	.set_features = sw_features,
+	.set_mac = sw_mac,
+	.set_filter = sw_filter};
 
 static struct dev dev;
 
 static void start(uint64_t features)
 {
 	struct vm_config config = {.nic_count = 1, .nics = {{.port = &sw.port}}};
-	sw.port = (struct netport){.ops = &ops, .name = "p", .mac = {0x52, 0x54, 0, 1, 2, 3}, .mtu = 1500, .link_up = true,
+	sw.port = (struct netport){.ops = &ops,
+		.name = "p",
+		.mac = {0x52, 0x54, 0, 1, 2, 3},
+		.mtu = 1500,
+		.link_up = true,
 		.features = NETPORT_F_CSUM | NETPORT_F_TSO4 | NETPORT_F_TSO6 | NETPORT_F_ECN};
 	sw.room = 512;
 	guest_start(&config);
@@ -198,7 +206,11 @@ static void offload_notes_are_passed_on(void **state)
 
 static void hostile_headers_are_dropped_by_reason(void **state)
 {
-	static const struct { struct vnet_header h; uint32_t len; const char *counter; } bad[] = {
+	static const struct {
+		struct vnet_header h;
+		uint32_t len;
+		const char *counter;
+	} bad[] = {
 		{{0}, 13, "nic0.drop.runt"},
 		{{0}, 1519, "nic0.drop.too_long"},
 		{{.flags = 1, .csum_start = 13, .csum_offset = 0}, 60, "nic0.drop.bad_csum_request"},
@@ -210,7 +222,8 @@ static void hostile_headers_are_dropped_by_reason(void **state)
 		{{.flags = 1, .csum_start = 34, .csum_offset = 16, .gso_type = 0x81, .gso_size = 1000}, 3000, "nic0.drop.bad_gso"},
 		{{.flags = 1, .csum_start = 34, .csum_offset = 16, .gso_type = 1, .gso_size = 0}, 3000, "nic0.drop.bad_gso_size"},
 		{{.flags = 1, .csum_start = 34, .csum_offset = 16, .gso_type = 1, .gso_size = 7}, 3000, "nic0.drop.bad_gso_size"},
-		{{.flags = 1, .csum_start = 34, .csum_offset = 16, .gso_type = 1, .gso_size = 1000, .hdr_len = 3001}, 3000, "nic0.drop.bad_gso_size"},
+		{{.flags = 1, .csum_start = 34, .csum_offset = 16, .gso_type = 1, .gso_size = 1000, .hdr_len = 3001}, 3000,
+			"nic0.drop.bad_gso_size"},
 	};
 	start(F_CSUM | F_HOST_TSO4);
 	for (unsigned i = 0; i < HV_ARRAY_LEN(bad); i++) {
@@ -297,7 +310,8 @@ static void a_long_frame_in_merged_buffers(void **state)
 	start(F_MRG | F_GUEST_CSUM | F_GUEST_TSO4);
 	assert_int_equal(sw.features, NETPORT_F_CSUM | NETPORT_F_TSO4);
 	uint64_t gpa[10];
-	struct netport_offload off = {.needs_csum = true, .csum_start = 34, .csum_offset = 16, .gso = NETPORT_GSO_TCPV4, .gso_size = 1448, .hdr_len = 54};
+	struct netport_offload off = {
+		.needs_csum = true, .csum_start = 34, .csum_offset = 16, .gso = NETPORT_GSO_TCPV4, .gso_size = 1448, .hdr_len = 54};
 	for (unsigned i = 0; i < 2; i++)
 		gpa[i] = post(1000);
 	assert_int_equal(deliver(2500, &off), 0); /* two are not enough; both are still there */

@@ -48,7 +48,8 @@ static void offer(uint16_t head)
 
 static int start(bool event_idx, bool indirect)
 {
-	struct vring_config c = {.size = SIZE, .desc = desc_at, .driver = avail_at, .device = used_at, .event_idx = event_idx, .indirect = indirect};
+	struct vring_config c = {
+		.size = SIZE, .desc = desc_at, .driver = avail_at, .device = used_at, .event_idx = event_idx, .indirect = indirect};
 	avail_idx = 0;
 	return vring_start(&ring, gmem, &c, 0, 0);
 }
@@ -170,7 +171,11 @@ static void too_many_pieces_is_not_broken(void **state)
 
 struct hostile {
 	const char *why; /* must be part of the fault */
-	struct { uint64_t gpa; uint32_t len; uint16_t flags, next; } d[4], t[4];
+	struct {
+		uint64_t gpa;
+		uint32_t len;
+		uint16_t flags, next;
+	} d[4], t[4];
 	bool no_indirect;
 };
 
@@ -288,8 +293,8 @@ static void arming_shows_and_looks_again(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-	const struct CMUnitTest tests[] = {T(a_chain_arrives_whole), T(a_buffer_across_host_pieces), T(a_ring_across_host_pieces), T(indirect_tables),
-		T(too_many_pieces_is_not_broken), T(hostile_chains_are_named), T(hostile_heads_and_indices), T(hostile_ring_addresses),
-		T(event_index_decides_interrupts), T(arming_shows_and_looks_again)};
+	const struct CMUnitTest tests[] = {T(a_chain_arrives_whole), T(a_buffer_across_host_pieces), T(a_ring_across_host_pieces),
+		T(indirect_tables), T(too_many_pieces_is_not_broken), T(hostile_chains_are_named), T(hostile_heads_and_indices),
+		T(hostile_ring_addresses), T(event_index_decides_interrupts), T(arming_shows_and_looks_again)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
