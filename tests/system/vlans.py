@@ -33,12 +33,12 @@ def test(folder, scenarios):
         for v in ("a1", "a2", "b1"):
             s.go(v)
         s.until("a1", "mark", "forge")
-        before = s.port("a1")["drops"].get("forged-transmit", 0)
+        before = s.port("a1")["drops"].get("forged-source", 0)
         s.go("a1")
         s.until("a1", "forged")
-        dropped = s.port("a1")["drops"].get("forged-transmit", 0) - before
+        dropped = s.port("a1")["drops"].get("forged-source", 0) - before
         print(f"forged frames dropped and counted: {dropped}", flush=True)
-        check(dropped > 0, "no forged-transmit drop was counted")
+        check(dropped > 0, "no forged-source drop was counted")
         s.until("a1", "mark", "done")
         for v in ("a1", "a2", "b1"):
             s.go(v)

@@ -1,0 +1,209 @@
+/*
+ * The control console. A line is a command; every answer and event is one line of JSON. It is wired to a serial port that no network
+ * reaches; its bytes are still checked: a line that is too long or unknown gets an error event and nothing else.
+ */
+#include "inventory.h"
+
+#include <hv/host.h>
+#include <hv/log.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONTROL_LINE_MAX 1024
+
+static struct {
+	struct hv_poller poller;
+	struct inventory *inv;
+	char line[CONTROL_LINE_MAX];
+	size_t len;
+	bool overlong;
+} control;
+
+static void control_send(yyjson_mut_doc *doc)
+{
+	size_t len = 0;
+	char *text = doc ? yyjson_mut_write(doc, 0, &len) : NULL;
+
+	if (text) {
+		hv_control_write(text, len);
+		hv_control_write("\n", 1);
+	} else {
+		log_error("control.memory", "no memory for an answer on the control console");
+	}
+	free(text);
+	yyjson_mut_doc_free(doc);
+}
+
+static yyjson_mut_doc *event_new(const char *name)
+{
+	yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+	yyjson_mut_val *root = doc ? yyjson_mut_obj(doc) : NULL;
+
+	if (!root)
+		return NULL;
+	yyjson_mut_doc_set_root(doc, root);
+	yyjson_mut_obj_add_strcpy(doc, root, "event", name);
+	return doc;
+}
+
+void control_event_vm_ended(const char *vm, const char *how, unsigned value, const char *reason)
+{
+	yyjson_mut_doc *doc = event_new("vm-ended");
+	yyjson_mut_val *root = doc ? yyjson_mut_doc_get_root(doc) : NULL;
+
+	if (root) {
+		yyjson_mut_obj_add_strcpy(doc, root, "vm", vm);
+		yyjson_mut_obj_add_strcpy(doc, root, "how", how);
+		yyjson_mut_obj_add_uint(doc, root, "value", value);
+		yyjson_mut_obj_add_strcpy(doc, root, "reason", reason ? reason : "");
+	}
+	control_send(doc);
+}
+
+void control_event_error(const char *event, const char *text)
+{
+	yyjson_mut_doc *doc = event_new(event);
+
+	if (doc)
+		yyjson_mut_obj_add_strcpy(doc, yyjson_mut_doc_get_root(doc), "text", text);
+	control_send(doc);
+}
+
+void control_event_stats(struct inventory *inv)
+{
+	control_send(stats_host(inv));
+}
+
+static void command_list(const char *args)
+{
+	yyjson_mut_doc *doc = event_new("vms");
+	yyjson_mut_val *list = doc ? yyjson_mut_arr(doc) : NULL;
+
+	for (unsigned i = 0; list && i < control.inv->count; i++) {
+		yyjson_mut_val *o = yyjson_mut_arr_add_obj(doc, list);
+
+		yyjson_mut_obj_add_strcpy(doc, o, "name", control.inv->machines[i].config->name);
+		yyjson_mut_obj_add_str(doc, o, "state", machine_state_name(control.inv->machines[i].state));
+	}
+	if (list)
+		yyjson_mut_obj_add_val(doc, yyjson_mut_doc_get_root(doc), "vms", list);
+	control_send(doc);
+}
+
+static void command_stats(const char *args)
+{
+	control_event_stats(control.inv);
+}
+
+/* The machine that the first word of args names; *rest is what follows it. Reports when there is none. */
+static struct machine *machine_named(const char *args, const char **rest)
+{
+	size_t len = strcspn(args, " ");
+	struct machine *m = inventory_find(control.inv, args, len);
+
+	*rest = args[len] ? args + len + 1 : args + len;
+	if (!m || !m->vm) {
+		control_event_error("error", m ? "this VM is not running" : "no VM of this name; `list` shows them");
+		return NULL;
+	}
+	return m;
+}
+
+static void command_input(const char *args)
+{
+	const char *text;
+	struct machine *m = machine_named(args, &text);
+	size_t len;
+
+	if (!m)
+		return;
+	len = strlen(text);
+	if (vm_console_input(m->vm, text, len) != len || vm_console_input(m->vm, "\n", 1) != 1)
+		control_event_error("error", "the VM's serial port did not take all of it; try again");
+}
+
+static void command_stop(const char *args)
+{
+	const char *rest;
+	struct machine *m = machine_named(args, &rest);
+
+	if (m)
+		vm_stop(m->vm);
+}
+
+static void command_help(const char *args);
+
+static const struct {
+	const char *name, *help;
+	void (*run)(const char *args);
+	bool needs_inventory;
+} commands[] = {
+	{"stats", "stats: the host's counters", command_stats, true},
+	{"list", "list: the VMs and their states", command_list, true},
+	{"input", "input VM TEXT: types a line at the VM's serial console", command_input, true},
+	{"stop", "stop VM: ends a VM at once", command_stop, true},
+	{"help", "help: this list", command_help, false},
+};
+
+static void command_help(const char *args)
+{
+	for (size_t i = 0; i < HV_ARRAY_LEN(commands); i++)
+		control_event_error("help", commands[i].help);
+}
+
+static void control_run(const char *line)
+{
+	size_t len = strcspn(line, " ");
+
+	if (len == 0)
+		return;
+	for (size_t i = 0; i < HV_ARRAY_LEN(commands); i++) {
+		if (strlen(commands[i].name) != len || memcmp(commands[i].name, line, len) != 0)
+			continue;
+		if (commands[i].needs_inventory && !control.inv)
+			control_event_error("error", "the host has no valid configuration");
+		else
+			commands[i].run(line[len] ? line + len + 1 : line + len);
+		return;
+	}
+	control_event_error("error", "unknown command; `help` lists them");
+}
+
+static void control_byte(char c)
+{
+	if (c == '\r')
+		return;
+	if (c != '\n') {
+		if (control.len == sizeof(control.line) - 1)
+			control.overlong = true;
+		else
+			control.line[control.len++] = c;
+		return;
+	}
+	control.line[control.len] = '\0';
+	if (control.overlong)
+		control_event_error("error", "the line is too long (1023 bytes)");
+	else if (strlen(control.line) == control.len)
+		control_run(control.line);
+	control.len = 0;
+	control.overlong = false;
+}
+
+static unsigned control_poll(struct hv_poller *p)
+{
+	char buf[64];
+	size_t n = hv_control_read(buf, sizeof(buf));
+
+	for (size_t i = 0; i < n; i++)
+		control_byte(buf[i]);
+	return (unsigned)n;
+}
+
+void control_start(struct inventory *inv)
+{
+	control.inv = inv;
+	if (control.poller.attached)
+		return;
+	control.poller = (struct hv_poller){.poll = control_poll, .name = "control"};
+	hv_poller_add(&control.poller);
+}

@@ -1,0 +1,57 @@
+/* Inside mgmt/: one VM of the inventory and what became of it. */
+#ifndef MGMT_INVENTORY_H
+#define MGMT_INVENTORY_H
+
+#include <hv/core.h>
+#include <hv/vm.h>
+#include <mgmt/mgmt.h>
+#include <yyjson.h>
+
+/*
+ * WAITING (for datastores) -> PREPARING (disks, boot files, ports) -> RUNNING -> ENDED (everything released, `final` keeps the numbers)
+ *     any failure before RUNNING -> FAILED (reported as a crash with its reason)
+ */
+enum machine_state { MACHINE_WAITING, MACHINE_PREPARING, MACHINE_RUNNING, MACHINE_ENDED, MACHINE_FAILED };
+
+struct machine {
+	struct inventory *inv;
+	const struct config_vm *config;
+	enum machine_state state;
+	struct hv_fiber *fiber;
+	struct vm *vm;
+	struct blk_dev *disks[CONFIG_MAX_VM_DISKS];
+	struct netport *ports[CONFIG_MAX_VM_NICS];
+	/* Boot files read from datastores; NULL where a boot module is used in place. */
+	void *loaded[2 + CONFIG_MAX_VM_MODULES];
+	/* Console: text since the last newline, as the host prints whole lines. */
+	char line[512];
+	size_t line_len;
+	/* How it ended, set by hv's ended(). */
+	bool ended;
+	enum vm_end how;
+	unsigned value;
+	char reason[160];
+	yyjson_mut_doc *final; /* its counters at its end: {vm, disks, ports} */
+};
+
+struct inventory {
+	struct mgmt_parts parts;
+	unsigned running; /* machines that have not ended */
+	unsigned count;
+	struct machine machines[];
+};
+
+/* Console bytes of a machine to the host's console as "[name] line"; flush prints what has no newline yet. */
+void machine_console(struct machine *m, const char *bytes, size_t len);
+void machine_console_flush(struct machine *m);
+struct machine *inventory_find(struct inventory *inv, const char *name, size_t len);
+const char *machine_state_name(enum machine_state s);
+
+/* Adds one machine's counters to the arrays vms, disks and ports of doc. */
+void stats_machine(yyjson_mut_doc *doc, yyjson_mut_val *vms, yyjson_mut_val *disks, yyjson_mut_val *ports, struct machine *m);
+/* A document of its own with one machine's counters. NULL: no memory. */
+yyjson_mut_doc *stats_machine_final(struct machine *m);
+/* The whole host's counters: {"event": "stats", ...}. NULL: no memory. */
+yyjson_mut_doc *stats_host(struct inventory *inv);
+
+#endif
