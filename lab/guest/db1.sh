@@ -7,7 +7,7 @@ iperf_run() { # name, iperf3 arguments ...
 	name=$1
 	shift
 	mark begin "$name"
-	if ! iperf3 -c 10.20.0.12 -f m "$@" > /tmp/iperf.out 2>&1; then
+	if ! iperf3 -c 192.168.20.2 -f m "$@" > /tmp/iperf.out 2>&1; then
 		echo "@fail iperf3 $name: $(tail -n 1 /tmp/iperf.out)"
 		return 1
 	fi
