@@ -12,6 +12,9 @@
 #include <string.h>
 #include <vswitch/vswitch.h>
 
+/* A kernel or initrd larger than this is refused before any memory is taken. */
+#define BOOT_FILE_MAX_BYTES (1UL << 30)
+
 static const char *const end_names[] = {
 	[VM_END_POWER_OFF] = "power-off",
 	[VM_END_RESET] = "reset",
@@ -90,7 +93,7 @@ static int machine_open_disks(struct machine *m)
 }
 
 /* A boot file: a host's boot module in place, or read whole from a datastore. */
-static int machine_boot_file(struct machine *m, const struct config_file_ref *ref, void **loaded, struct vm_blob *blob)
+static int machine_boot_file(struct machine *m, const struct config_file_ref *ref, struct machine_file *loaded, struct vm_blob *blob)
 {
 	const struct hv_module *module;
 	int err;
@@ -106,11 +109,10 @@ static int machine_boot_file(struct machine *m, const struct config_file_ref *re
 	}
 	err = machine_wait_datastore(m, ref->datastore);
 	if (!err)
-		err = datastore_file_load(m->inv->parts.datastores[ref->datastore], ref->path, loaded, &blob->bytes);
+		err = datastore_file_load(m->inv->parts.datastores[ref->datastore], ref->path, BOOT_FILE_MAX_BYTES, &loaded->data, &loaded->bytes, 0);
 	if (err)
 		return machine_fail(m, err, "boot file", ref->path);
-	blob->data = *loaded;
-	blob->name = ref->path;
+	*blob = (struct vm_blob){.data = loaded->data, .bytes = loaded->bytes, .name = ref->path};
 	return 0;
 }
 
@@ -145,8 +147,9 @@ static int machine_open_ports(struct machine *m)
 static void machine_free_boot_files(struct machine *m)
 {
 	for (unsigned i = 0; i < HV_ARRAY_LEN(m->loaded); i++) {
-		datastore_file_unload(m->loaded[i]);
-		m->loaded[i] = NULL;
+		if (m->loaded[i].data)
+			datastore_file_unload(m->loaded[i].data, m->loaded[i].bytes);
+		m->loaded[i] = (struct machine_file){NULL, 0};
 	}
 }
 
@@ -202,7 +205,7 @@ static void machine_release(struct machine *m)
 	}
 	for (unsigned i = 0; i < m->config->disk_count; i++) {
 		if (m->disks[i])
-			m->disks[i]->ops->close(m->disks[i]);
+			datastore_disk_close(m->inv->parts.datastores[m->config->disks[i].datastore], m->disks[i]);
 		m->disks[i] = NULL;
 	}
 }

@@ -13,6 +13,11 @@
  */
 enum machine_state { MACHINE_WAITING, MACHINE_PREPARING, MACHINE_RUNNING, MACHINE_ENDED, MACHINE_FAILED };
 
+struct machine_file {
+	void *data;
+	size_t bytes;
+};
+
 struct machine {
 	struct inventory *inv;
 	const struct config_vm *config;
@@ -21,8 +26,8 @@ struct machine {
 	struct vm *vm;
 	struct blk_dev *disks[CONFIG_MAX_VM_DISKS];
 	struct netport *ports[CONFIG_MAX_VM_NICS];
-	/* Boot files read from datastores; NULL where a boot module is used in place. */
-	void *loaded[2 + CONFIG_MAX_VM_MODULES];
+	/* Boot files read from datastores; data is NULL where a boot module is used in place. */
+	struct machine_file loaded[2 + CONFIG_MAX_VM_MODULES];
 	/* Console: text since the last newline, as the host prints whole lines. */
 	char line[512];
 	size_t line_len;

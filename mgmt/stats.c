@@ -209,12 +209,16 @@ static void stats_datastores(yyjson_mut_doc *doc, yyjson_mut_val *root, const st
 
 		datastore_stats(ds, &s);
 		yyjson_mut_obj_add_strcpy(doc, o, "name", inv->parts.config->datastores[i].name);
-		yyjson_mut_obj_add_strcpy(doc, o, "state", datastore_state_name(datastore_state(ds)));
-		yyjson_mut_obj_add_uint(doc, o, "reads", s.ios[BLK_READ]);
-		yyjson_mut_obj_add_uint(doc, o, "writes", s.ios[BLK_WRITE]);
-		yyjson_mut_obj_add_uint(doc, o, "read_bytes", s.bytes[BLK_READ]);
-		yyjson_mut_obj_add_uint(doc, o, "written_bytes", s.bytes[BLK_WRITE]);
-		yyjson_mut_obj_add_uint(doc, o, "losses", s.losses);
+		yyjson_mut_obj_add_strcpy(doc, o, "state", datastore_state_text(s.state));
+		yyjson_mut_obj_add_uint(doc, o, "reads", s.io.ios[BLK_READ]);
+		yyjson_mut_obj_add_uint(doc, o, "writes", s.io.ios[BLK_WRITE]);
+		yyjson_mut_obj_add_uint(doc, o, "read_bytes", s.io.bytes[BLK_READ]);
+		yyjson_mut_obj_add_uint(doc, o, "written_bytes", s.io.bytes[BLK_WRITE]);
+		yyjson_mut_obj_add_strcpy(doc, o, "reason", s.reason);
+		yyjson_mut_obj_add_uint(doc, o, "waiting_ns", s.waiting_ns);
+		yyjson_mut_obj_add_uint(doc, o, "losses", s.link.losses);
+		yyjson_mut_obj_add_uint(doc, o, "replayed", s.link.replayed);
+		yyjson_mut_obj_add_uint(doc, o, "resent", s.resent);
 	}
 }
 
