@@ -66,7 +66,7 @@ static void plan_direct_map(const struct boot_info *info)
 	make_readable(phys(__rodata_start), phys(__rodata_end));
 }
 
-void mem_init(const struct boot_info *info)
+void host_mem_init(const struct boot_info *info)
 {
 	uint64_t pages, state, state_bytes;
 

@@ -5,6 +5,6 @@
 #include "boot/boot.h"
 
 /* Own page tables, direct map, page allocator over all RAM that is not the image or `info->keep`. Core 0, boot page tables active. */
-void mem_init(const struct boot_info *info);
+void host_mem_init(const struct boot_info *info);
 
 #endif

@@ -86,7 +86,7 @@ _Noreturn void boot_main(uint32_t start_info)
 		hv_panic("no PVH start info");
 	log_info("boot.start", "Berth starts");
 	fpu_init_core();
-	mem_init(&info);
+	host_mem_init(&info);
 	if (percpu_alloc_stacks(percpu_get(0)))
 		hv_panic("no memory for stacks");
 	percpu_get(0)->online = true;
