@@ -39,24 +39,21 @@ def compile_config(yaml, folder, files):
     if not BERTH.exists():
         raise LabError(f"{BERTH} is not built: run lab/build")
     out = pathlib.Path(folder) / "config.json"
-    r = subprocess.run([BERTH, "compile", str(yaml), "-o", str(out)], capture_output=True, text=True)
+    given = [a for name, path in files.items() for a in ("--file", f"{name}={path}")]
+    r = subprocess.run([BERTH, "compile", str(yaml), "-o", str(out), "--list-files", "--all-files", *given], capture_output=True, text=True)
     if r.stderr:
         sys.stderr.write(r.stderr)
     if r.returncode:
         raise LabError(f"{yaml}: the configuration has errors")
-    r = subprocess.run([BERTH, "compile", str(yaml), "--list-files"], capture_output=True, text=True)
-    if r.returncode:
-        raise LabError(f"{yaml}: {r.stderr.strip()}")
     boot = {"config.json": out.read_bytes()}
     for line in r.stdout.splitlines():
         name, sep, path = line.partition("=")
-        if sep:
-            boot[name] = pathlib.Path(path).read_bytes()
-    for name, path in files.items():
+        if not sep or not path:
+            continue
         try:
             boot[name] = pathlib.Path(path).read_bytes()
         except OSError as e:
-            raise LabError(f"--file {name}={path}: {e.strerror}") from e
+            raise LabError(f"boot module {name}: {path}: {e.strerror}") from e
     return boot, json.loads(boot["config.json"])
 
 
