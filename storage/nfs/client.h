@@ -5,7 +5,8 @@
  *  1. A request that was taken is in exactly one place: a file's `waiting` queue, carried by a READ op, named by one write-log entry, or in one
  *     of the file's two flush queues.
  *  2. Write data is copied into the file's write log before it is sent, and stays there until the server has it on stable storage: a WRITE
- *     that was answered FILE_SYNC, or a COMMIT with the verifier of the WRITE's answer. Guest memory is never needed again.
+ *     that was answered FILE_SYNC (unless an older write to the same bytes is not stable: then it stays as if it were not either), or a COMMIT
+ *     with the verifier of the WRITE's answer. Guest memory is never needed again.
  *  3. The log keeps the order of submission. After any loss of the connection every entry that is not stable is sent again, in that order,
  *     before any other request of the file is sent (`replaying`): no read sees what the server forgot, no old write lands over a newer one.
  *  4. Two writes that overlap are never in flight at the same time, so the server cannot reorder them.
@@ -69,6 +70,7 @@ struct nfs_write {
 	uint8_t state;     /* enum nfs_write_state */
 	bool acked;        /* done(0) was called */
 	bool sync;         /* FUA: FILE_SYNC */
+	bool part_unstable; /* some of it was answered UNSTABLE */
 	uint8_t retries;
 	uint64_t epoch;    /* of the answer */
 	uint64_t not_before_ns;
@@ -183,6 +185,8 @@ void log_close(struct nfs_log *log);
 /* Copies a write in; NULL when there is no room now. */
 struct nfs_write *log_append(struct nfs_log *log, struct blk_req *req);
 void log_free(struct nfs_log *log, struct nfs_write *w);
+/* True when an older entry that is not stable touches the same bytes as w. */
+bool log_covers_older(const struct nfs_log *log, const struct nfs_write *w);
 /* The next entry that is to be sent, or NULL; does not move on by itself. */
 struct nfs_write *log_next_pending(struct nfs_log *log);
 void log_set_state(struct nfs_log *log, struct nfs_write *w, enum nfs_write_state state);

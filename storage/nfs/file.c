@@ -160,7 +160,7 @@ static void write_end(struct nfs_file *f, struct nfs_write *w, int status)
 	}
 	if (!status && req)
 		w->acked = true;
-	if (status || w->state == WRITE_FREE)
+	if (status)
 		log_free(&f->log, w);
 	if (req)
 		blk_complete(req, status);
@@ -197,12 +197,14 @@ static bool verifier_same(struct nfs_file *f, const char *verifier)
 static void write_taken(struct nfs_file *f, struct nfs_write *w, const WRITE3resok *ok)
 {
 	w->progress += ok->count;
+	w->part_unstable |= ok->committed == UNSTABLE;
 	if (w->progress < w->bytes) { /* a short write: the rest follows */
 		log_set_state(&f->log, w, WRITE_PENDING);
 		return;
 	}
 	w->epoch = f->log.epoch;
-	if (ok->committed == UNSTABLE) {
+	/* A stable write over one that is not must stay behind it in the log, or a replay would bring the older data back. */
+	if (w->part_unstable || log_covers_older(&f->log, w)) {
 		log_set_state(&f->log, w, WRITE_UNSTABLE);
 		write_end(f, w, 0);
 		return;
@@ -588,7 +590,7 @@ void file_tick(struct nfs_initiator *n, uint64_t now)
 		queue_tick(f, &f->waiting, now);
 		queue_tick(f, &f->flush_new, now);
 		queue_tick(f, &f->flush_sent, now);
-		if (f->log.base && f->log.pending + f->log.unstable)
+		if (f->log.used)
 			log_tick(f, now);
 		file_issue(f);
 	}

@@ -3,7 +3,7 @@
  * library). Invariants 2 and 3 of client.h live here.
  *
  *   append -> PENDING --sent--> SENT --answered UNSTABLE--> UNSTABLE --COMMIT--> FREE
- *                ^               |  '--answered FILE_SYNC, or failed------------^
+ *                ^               |  '--answered FILE_SYNC (and covering nothing older that is not stable), or failed--^
  *                +--- retry -----+            |
  *                +--- connection lost --------+
  *
@@ -129,6 +129,14 @@ void log_free(struct nfs_log *log, struct nfs_write *w)
 	}
 }
 
+bool log_covers_older(const struct nfs_log *log, const struct nfs_write *w)
+{
+	for (const struct nfs_write *o = log_first(log); o && o != w; o = log_after(log, o))
+		if (o->state != WRITE_FREE && o->offset < w->offset + w->bytes && w->offset < o->offset + o->bytes)
+			return true;
+	return false;
+}
+
 struct nfs_write *log_next_pending(struct nfs_log *log)
 {
 	if (!log->pending)
@@ -162,6 +170,7 @@ unsigned log_replay(struct nfs_log *log)
 		if (w->state == WRITE_FREE)
 			continue;
 		w->progress = 0;
+		w->part_unstable = false;
 		w->not_before_ns = 0;
 		if (!w->acked && !w->req) { /* its request ended by deadline or cancel: nobody was promised anything */
 			log_free(log, w);
