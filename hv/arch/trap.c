@@ -45,6 +45,7 @@ void trap_init_core(void)
 	} __attribute__((packed)) idtr = {sizeof(idt) - 1, (uint64_t)idt};
 
 	__asm__ volatile("lidt %0" : : "m"(idtr));
+	cpu_set_cr4(cpu_cr4() | CR4_MCE); /* a machine check is reported; without this it would reset the machine (SDM vol. 3, 15.10) */
 }
 
 static void handle_nmi(const struct trap_frame *f)
