@@ -185,18 +185,21 @@ static void leaf_b(const struct vcpu *v, uint32_t subleaf, struct x86_cpuid *r)
 
 static void leaf_d(const struct vcpu *v, uint32_t subleaf, struct x86_cpuid *r)
 {
+	uint64_t xcr0 = v->xcr0;
 	*r = (struct x86_cpuid){0};
 	if (!answers.xcr0)
 		return;
+	if (v->in_run) /* not every machine exits on XSETBV */
+		xcr0 = x86_xgetbv(0);
 	if (subleaf == 0) {
-		*r = (struct x86_cpuid){(uint32_t)answers.xcr0, xsave_end(v->xcr0), answers.xsave_bytes, (uint32_t)(answers.xcr0 >> 32)};
+		*r = (struct x86_cpuid){(uint32_t)answers.xcr0, xsave_end(xcr0), answers.xsave_bytes, (uint32_t)(answers.xcr0 >> 32)};
 		return;
 	}
 	for (unsigned i = 0; i < HV_ARRAY_LEN(policies); i++)
 		if (policies[i].leaf == 0xd && policies[i].subleaf == subleaf && (subleaf == 1 || answers.xcr0 >> subleaf & 1))
 			*r = answers.row[i];
 	if (subleaf == 1 && r->eax & B(1))
-		r->ebx = compact_end(v->xcr0);
+		r->ebx = compact_end(xcr0);
 }
 
 static void hypervisor_leaf(uint32_t leaf, struct x86_cpuid *r)

@@ -3,7 +3,8 @@
  * registers only. The host's own state needs no XSAVE: fpu_enter is a function call, across which the ABI keeps only MXCSR and the x87 control
  * word (System V x86-64 ABI 3.2.1).
  *
- * XCR0: the guest's own value is loaded while it runs; saving and restoring is done under the mask of everything a guest can have used.
+ * XCR0: the guest's own value is loaded while it runs; saving and restoring is done under the mask of everything a guest can have used. It is
+ * read back when the guest is left, because not every machine exits on XSETBV (QEMU's TCG does not).
  */
 #include "virt/vcpu_impl.h"
 
@@ -91,8 +92,8 @@ void fpu_leave(struct vcpu *v)
 	struct host_words *h = &host[v->core];
 	uint64_t mask = virt_xcr0_mask();
 	if (mask) {
-		if (v->xcr0 != mask)
-			x86_xsetbv(0, mask);
+		v->xcr0 = x86_xgetbv(0) & mask;
+		x86_xsetbv(0, mask);
 		__asm__ volatile("xsave64 (%0)" : : "r"(v->fpu), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32)) : "memory");
 		if (h->xcr0 != mask)
 			x86_xsetbv(0, h->xcr0);
