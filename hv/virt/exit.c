@@ -85,10 +85,58 @@ static unsigned insn_length(struct vcpu *v, const struct row *row)
 	return at + row->opcode_bytes;
 }
 
+static bool same_opcode(const uint8_t *at, const struct row *row)
+{
+	for (unsigned i = 0; i < row->opcode_bytes; i++)
+		if (__atomic_load_n(&at[i], __ATOMIC_RELAXED) != row->opcode[i])
+			return false;
+	return true;
+}
+
+/* Remembers where the opcode lies in guest memory; not when the instruction crosses a page. */
+static void make_hint(struct vcpu *v, struct insn_hint *h, const struct row *row, unsigned len)
+{
+	struct walk w;
+	gpa_t gpa;
+	uint32_t error;
+	uint64_t linear = h->cs_base + v->rip;
+	vcpu_walk_context(v, &w);
+	h->len = 0;
+	if (!(h->cs_attr & SEG_L))
+		linear &= 0xffffffff;
+	if ((linear ^ (linear + len - 1)) / HV_PAGE_SIZE || walk_translate(&w, linear, WALK_FETCH, &gpa, &error))
+		return;
+	h->opcode = gmem_ptr(v->vm->gmem, GPA(gpa.v + len - row->opcode_bytes), row->opcode_bytes, false);
+	h->rip = v->rip;
+	h->cr3 = w.cr3;
+	h->len = h->opcode ? (uint8_t)len : 0;
+}
+
+/*
+ * The length, by a hint if the same code was here before. A hint can only be wrong when the guest put the same instruction with other prefixes
+ * at the same address under the same CR3 by remapping its page; then it skips wrongly in its own code.
+ */
+static unsigned find_length(struct vcpu *v, const struct row *row, uint8_t reason)
+{
+	struct virt_seg cs;
+	struct insn_hint *h = &v->hints[(v->rip ^ v->rip >> 4) % INSN_HINTS];
+	virt_ops->get_seg(v, VSEG_CS, &cs);
+	if (h->len && h->reason == reason && h->rip == v->rip && h->cs_base == cs.base && h->cs_attr == cs.attr &&
+		h->cr3 == virt_ops->get_control(v, VCTL_CR3) && same_opcode(h->opcode, row))
+		return h->len;
+	unsigned len = insn_length(v, row);
+	if (len) {
+		*h = (struct insn_hint){.cs_base = cs.base, .cs_attr = cs.attr, .reason = reason};
+		make_hint(v, h, row, len);
+	}
+	return len;
+}
+
 void vcpu_skip(struct vcpu *v, unsigned len)
 {
+	uint64_t before = v->rip;
 	v->rip += len;
-	if (vcpu_code_bits(v) != 64)
+	if ((v->rip ^ before) >> 32 && vcpu_code_bits(v) != 64)
 		v->rip &= 0xffffffff;
 	virt_ops->shadow(v, 0);
 	if (v->rflags & FLAGS_TF) {
@@ -273,6 +321,7 @@ static void on_crash(struct vcpu *v, struct virt_exit *e)
 
 static const struct row rows[VEXIT_COUNT] = {
 	[VEXIT_NONE] = {on_nothing, 0, {0}},
+	[VEXIT_DEBUG_REGISTER] = {on_nothing, 0, {0}},
 	[VEXIT_INTERRUPT] = {on_nothing, 0, {0}},
 	[VEXIT_NMI] = {on_nothing, 0, {0}},
 	[VEXIT_EXCEPTION] = {on_exception, 0, {0}},
@@ -302,7 +351,7 @@ void vcpu_handle_exit(struct vcpu *v, struct virt_exit *e)
 {
 	const struct row *row = &rows[e->reason];
 	if (row->opcode_bytes && e->insn_len == 0) {
-		e->insn_len = (uint8_t)insn_length(v, row);
+		e->insn_len = (uint8_t)find_length(v, row, e->reason);
 		if (e->insn_len == 0)
 			return;
 	}

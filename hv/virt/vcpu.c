@@ -386,8 +386,18 @@ static bool vm_runs(const struct vm *vm)
 	return atomic_load_explicit(&vm->state, memory_order_relaxed) == VM_RUNNING;
 }
 
+/* The host's TSC at until_ns: compared on every exit. */
+static uint64_t slice_end_tsc(uint64_t until_ns)
+{
+	uint64_t now = hv_now_ns(), hz = hv_tsc_hz(), delta = until_ns > now ? until_ns - now : 0;
+	if (delta > NS_PER_S) /* alone on its core: the loop's own work ends the slice */
+		return UINT64_MAX;
+	return x86_rdtsc() + delta * (hz / 1000000) / 1000;
+}
+
 static void run_slice(struct vcpu *v, uint64_t until_ns)
 {
+	uint64_t end_tsc = slice_end_tsc(until_ns);
 	struct virt_exit e;
 	do {
 		if (!vm_runs(v->vm))
@@ -396,12 +406,12 @@ static void run_slice(struct vcpu *v, uint64_t until_ns)
 		if (v->state != VCPU_RUNNING)
 			break;
 		virt_ops->enter(v, &e);
-		v->counters.exits[e.reason]++;
+		v->counters.exits[e.reason] += e.reason != VEXIT_NONE;
 		if (e.interrupted.valid)
 			requeue(v, &e.interrupted);
 		take_cr8(v);
 		vcpu_handle_exit(v, &e);
-	} while (v->state == VCPU_RUNNING && !hv_core_pending() && hv_now_ns() < until_ns);
+	} while (e.reason != VEXIT_NONE && v->state == VCPU_RUNNING && x86_rdtsc() < end_tsc);
 }
 
 static bool vcpu_run(struct hv_task *t, uint64_t until_ns)

@@ -25,6 +25,15 @@ struct vcpu_counters {
 	uint64_t irqs, nmis, exceptions, emulated, msr_unknown, io_strings, halts;
 };
 
+/* Where an intercepted instruction was found last: its opcode is compared there again, without a page walk (exit.c). */
+struct insn_hint {
+	uint64_t rip, cr3, cs_base;
+	const uint8_t *opcode; /* in guest memory */
+	uint16_t cs_attr;
+	uint8_t reason, len; /* 0: unused */
+};
+#define INSN_HINTS 16
+
 /* Owned by its core, except `signals` and `sipi_vector`. */
 struct vcpu {
 	uint64_t regs[VREG_COUNT]; /* first: the world switch addresses them */
@@ -50,6 +59,7 @@ struct vcpu {
 	_Atomic uint32_t signals;
 	_Atomic uint8_t sipi_vector;
 
+	struct insn_hint hints[INSN_HINTS];
 	/* Guest state that the neutral side switches. */
 	void *fpu; /* XSAVE area */
 	uint64_t xcr0;

@@ -31,7 +31,8 @@ enum virt_control { VCTL_CR0, VCTL_CR2, VCTL_CR3, VCTL_CR4, VCTL_EFER, VCTL_CR8,
 
 /* Why the guest was left: the reason and its name in statistics ("exits.<name>"). */
 #define VIRT_EXITS(X)                                                                                                                        \
-	X(NONE, "resumed")             /* the vendor dealt with it (debug registers loaded lazily): enter again */                           \
+	X(NONE, "not_entered")         /* the core's loop has work: hv_core_pending() */                                                    \
+	X(DEBUG_REGISTER, "debug_register") /* the vendor has loaded the debug registers: enter again */                                    \
 	X(INTERRUPT, "interrupt")      /* a host interrupt */                                                                                \
 	X(NMI, "nmi")                  /* a host NMI */                                                                                      \
 	X(EXCEPTION, "exception")      /* an intercepted guest exception: u.exception */                                                     \
@@ -113,7 +114,7 @@ struct virt_ops {
 	/* Begin and end of a time slice on this core (per-core tags, debug registers). Loop context. */
 	void (*load)(struct vcpu *v);
 	void (*unload)(struct vcpu *v);
-	/* Runs the guest until its next exit. @pre load(). Interrupts are on before and after. Does not enter when hv_core_pending(). */
+	/* Runs the guest until its next exit. @pre load(). Interrupts are on before and after. VEXIT_NONE, and not entered, when hv_core_pending(). */
 	void (*enter)(struct vcpu *v, struct virt_exit *exit);
 	void (*get_seg)(const struct vcpu *v, enum virt_seg_id id, struct virt_seg *seg);
 	void (*set_seg)(struct vcpu *v, enum virt_seg_id id, const struct virt_seg *seg);

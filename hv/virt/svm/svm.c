@@ -323,9 +323,9 @@ static void enter(struct vcpu *v, struct virt_exit *e)
 
 static struct vmcb_seg *seg_of(const struct vcpu *v, enum virt_seg_id id)
 {
-	struct vmcb *b = v->virt->vmcb;
-	struct vmcb_seg *const segs[VSEG_COUNT] = {&b->es, &b->cs, &b->ss, &b->ds, &b->fs, &b->gs, &b->ldtr, &b->tr, &b->gdtr, &b->idtr};
-	return segs[id];
+	static const uint8_t index[VSEG_COUNT] = {[VSEG_ES] = 0, [VSEG_CS] = 1, [VSEG_SS] = 2, [VSEG_DS] = 3, [VSEG_FS] = 4, [VSEG_GS] = 5,
+		[VSEG_GDTR] = 6, [VSEG_LDTR] = 7, [VSEG_IDTR] = 8, [VSEG_TR] = 9}; /* order in the VMCB */
+	return &v->virt->vmcb->es + index[id];
 }
 
 static void get_seg(const struct vcpu *v, enum virt_seg_id id, struct virt_seg *seg)
