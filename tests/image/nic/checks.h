@@ -5,6 +5,7 @@
 #include <hv/types.h>
 
 struct nic;
+struct rte_mbuf;
 struct rte_mempool;
 
 #define CHECK(cond) check_line((cond), #cond, __FILE__, __LINE__)
@@ -25,5 +26,9 @@ void check_traffic(void);
 void check_sleep(void);
 void check_large_frames(void);
 void check_link_events(void);
+
+/* bench.c: make gives a frame that the peer answers. */
+void bench(uint16_t port, struct rte_mempool *pool, struct rte_mbuf *(*make)(void));
+void port_bench(void);
 
 #endif

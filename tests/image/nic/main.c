@@ -68,6 +68,8 @@ static void run_checks(void)
 		return;
 	check_link();
 	check_traffic();
+	if (option("bench"))
+		port_bench();
 	check_sleep();
 	if (option("jumbo"))
 		check_large_frames();

@@ -358,3 +358,11 @@ void check_link_events(void)
 	CHECK(!link_interrupts || wait_for(&link_events, 2, SECOND));
 	CHECK(link_interrupts == (nic->interrupt_driven && !option("ask-link")));
 }
+
+void port_bench(void)
+{
+	hv_poller_remove(&poller);
+	nic_rx_arm((void *)nic, false);
+	bench(nic->port, pool, arp_request);
+	hv_poller_add(&poller);
+}
