@@ -1,6 +1,7 @@
 /*
  * The image's memory and string functions (C17 7.24), general registers only: hv/ calls them with a guest's FPU state live. They replace the C
- * library's in the link. Inner loops are instructions, so that the compiler cannot turn them into calls of themselves.
+ * library's in the link. NO_SELF_CALL keeps
+ * the compiler from turning their loops into calls of themselves.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -43,14 +44,21 @@ static inline void copy_small(char *d, const char *s, size_t n)
 	}
 }
 
-/* More than 8 bytes upwards, word by word; the last word, read first, covers the rest. */
-static inline void copy_up(char *d, const char *s, size_t n)
+/* String instructions take some 30 cycles to start: up to this size a loop is faster. */
+#define LOOP_BYTES 256u
+
+/* More than 8 bytes upwards, word by word; the last word, read first, covers the rest. Right also when dst is at least a word below src. */
+NO_SELF_CALL static void copy_up(char *d, const char *s, size_t n)
 {
 	uint64_t last = *(const word *)(s + n - 8);
 	char *end = d + n - 8;
 	size_t words = n / 8;
 
-	__asm__ volatile("rep movsq" : "+D"(d), "+S"(s), "+c"(words) : : "memory");
+	if (n > LOOP_BYTES)
+		__asm__ volatile("rep movsq" : "+D"(d), "+S"(s), "+c"(words) : : "memory");
+	else
+		for (; words; words--, d += 8, s += 8)
+			*(word *)d = *(const word *)s;
 	*(word *)end = last;
 }
 
@@ -85,12 +93,18 @@ NO_SELF_CALL void *memmove(void *dst, const void *src, size_t n)
 	return dst;
 }
 
-void *memset(void *dst, int c, size_t n)
+NO_SELF_CALL void *memset(void *dst, int c, size_t n)
 {
 	char *d = dst;
 	uint64_t pattern = (uint8_t)c * 0x0101010101010101ull;
 	size_t words = n / 8;
 
+	if (n >= 8 && n <= LOOP_BYTES) {
+		for (; words; words--, d += 8)
+			*(word *)d = pattern;
+		*(word *)((char *)dst + n - 8) = pattern;
+		return dst;
+	}
 	if (n >= 8) {
 		__asm__ volatile("rep stosq" : "+D"(d), "+c"(words) : "a"(pattern) : "memory");
 		*(word *)((char *)dst + n - 8) = pattern;

@@ -24,7 +24,7 @@
 #undef strncmp
 #undef strchr
 
-#define SIZE 400
+#define SIZE 700
 
 static unsigned char a[SIZE], b[SIZE];
 
@@ -38,7 +38,7 @@ static void copies(void **state)
 {
 	unsigned char *src = malloc(SIZE);
 
-	for (unsigned n = 0; n < 150; n++)
+	for (unsigned n = 0; n < 600; n += n < 290 ? 1 : 37)
 		for (unsigned at = 0; at < 9; at++) {
 			fill();
 			for (unsigned i = 0; i < SIZE; i++)
@@ -52,7 +52,7 @@ static void copies(void **state)
 
 static void moves_that_overlap(void **state)
 {
-	for (unsigned n = 0; n < 100; n++)
+	for (unsigned n = 0; n < 600; n += n < 60 ? 1 : 41)
 		for (unsigned from = 0; from < 40; from++)
 			for (unsigned to = 0; to < 40; to++) {
 				fill();
@@ -64,7 +64,7 @@ static void moves_that_overlap(void **state)
 
 static void sets(void **state)
 {
-	for (unsigned n = 0; n < 150; n++)
+	for (unsigned n = 0; n < 600; n += n < 290 ? 1 : 37)
 		for (unsigned at = 0; at < 9; at++) {
 			fill();
 			assert_ptr_equal(own_memset(a + at, (int)(n | 0x100), n), a + at);
