@@ -77,8 +77,11 @@ static void madt_entry(const uint8_t *e, unsigned len, struct acpi_info *info)
 		add_cpu(info, e[3], (uint32_t)get(e + 4, 4));
 	else if (e[0] == 9 && len >= 16)
 		add_cpu(info, (uint32_t)get(e + 4, 4), (uint32_t)get(e + 8, 4));
-	else if (e[0] == 1 && len >= 12 && info->ioapic_count < ACPI_MAX_IOAPICS)
+	else if (e[0] == 1 && len >= 12 && info->ioapic_count < ACPI_MAX_IOAPICS) {
+		info->ioapic_gsi_bases[info->ioapic_count] = (uint32_t)get(e + 8, 4);
 		info->ioapic_bases[info->ioapic_count++] = get(e + 4, 4);
+	} else if (e[0] == 2 && len >= 10 && e[2] == 0 && e[3] < 16)
+		info->isa_gsi[e[3]] = (uint32_t)get(e + 4, 4);
 	else if (e[0] == 5 && len >= 12)
 		info->lapic_base = get(e + 4, 8);
 }
@@ -216,6 +219,8 @@ int acpi_read(const struct acpi_source *src, uint64_t rsdp, struct acpi_info *in
 	struct table root;
 
 	*info = (struct acpi_info){.lapic_base = 0xfee00000u};
+	for (unsigned i = 0; i < HV_ARRAY_LEN(info->isa_gsi); i++)
+		info->isa_gsi[i] = i;
 	if (!p || !rsdp_valid(p))
 		return trace_error(-EINVAL);
 	/* Revision 2 and later have the XSDT. */

@@ -22,7 +22,9 @@ struct acpi_info {
 	unsigned cpu_count, cpu_skipped;      /* skipped: more than the host supports */
 	uint64_t lapic_base;
 	uint64_t ioapic_bases[ACPI_MAX_IOAPICS];
+	uint32_t ioapic_gsi_bases[ACPI_MAX_IOAPICS]; /* number of its first input */
 	unsigned ioapic_count;
+	uint32_t isa_gsi[16]; /* input of each ISA interrupt */
 	struct acpi_ecam ecams[ACPI_MAX_ECAMS];
 	unsigned ecam_count;
 	uint16_t pm_timer_port, pm1a_control_port, pm1b_control_port, smi_port;

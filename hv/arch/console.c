@@ -4,12 +4,17 @@
  */
 #include "arch/console.h"
 #include "arch/cpu.h"
+#include "arch/irq.h"
+#include "arch/platform.h"
 #include "kern/lock.h"
+#include <hv/core.h>
 #include <hv/host.h>
+#include <hv/log.h>
 
 enum { UART_DATA = 0, UART_IER = 1, UART_FCR = 2, UART_LCR = 3, UART_MCR = 4, UART_LSR = 5, UART_SCRATCH = 7 };
 #define LSR_DATA 0x01u
 #define LSR_THRE 0x20u
+#define COM2_ISA_IRQ 3u
 #define FIFO_BYTES 16u
 #define TX_PATIENCE 2000000u /* reads of the status register: seconds; then the port is given up */
 
@@ -58,6 +63,23 @@ void console_init(void)
 {
 	uart_init(&com1);
 	uart_init(&com2);
+}
+
+static void input_arrived(void *arg)
+{
+	hv_core_wake(0); /* whoever reads the console polls on core 0 */
+}
+
+void console_wake_on_input(void)
+{
+	if (!com2.present)
+		return;
+	if (irq_route_isa(platform_acpi(), COM2_ISA_IRQ, 0, input_arrived, NULL)) {
+		log_warn("console.input", "no interrupt for the control console: its input waits for the next time core 0 wakes");
+		return;
+	}
+	cpu_outb(com2.base + UART_MCR, 0x0b); /* OUT2 lets the interrupt out */
+	cpu_outb(com2.base + UART_IER, 0x01); /* data received */
 }
 
 void console_write_unlocked(const char *text, size_t len)

@@ -6,6 +6,8 @@
 
 /* Sets both ports to 115200 8N1, FIFOs on. First thing at boot. */
 void console_init(void);
+/* Input on the control console wakes core 0 from now on. After the interrupt controllers' start. */
+void console_wake_on_input(void);
 /* Writes without a lock: only for a panic, when the holder may be stopped. */
 void console_write_unlocked(const char *text, size_t len);
 

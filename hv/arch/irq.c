@@ -100,22 +100,54 @@ void irq_disable_pic(void)
 		cpu_outb(steps[i].port, steps[i].value);
 }
 
-/* Masks every entry of an IO-APIC (82093AA data sheet: index at 0, data at 0x10). */
-void irq_mask_ioapic(uint64_t base)
-{
-	volatile uint32_t *io = hv_mmio_map(HPA(base), HV_PAGE_SIZE);
-	unsigned entries;
+/* ---- IO-APICs (82093AA data sheet: index register at 0, data at 0x10) ---- */
+static struct ioapic {
+	volatile uint32_t *regs;
+	uint32_t first, inputs;
+} ioapics[ACPI_MAX_IOAPICS];
 
-	if (!io) {
-		log_warn("irq.ioapic", "cannot map the IO-APIC at %lx", (unsigned long)base);
-		return;
+static void ioapic_write(const struct ioapic *io, uint32_t index, uint32_t value)
+{
+	io->regs[0] = index;
+	io->regs[4] = value;
+}
+
+void irq_init_ioapics(const struct acpi_info *acpi)
+{
+	for (unsigned i = 0; i < acpi->ioapic_count; i++) {
+		struct ioapic *io = &ioapics[i];
+
+		io->regs = hv_mmio_map(HPA(acpi->ioapic_bases[i]), HV_PAGE_SIZE);
+		if (!io->regs) {
+			log_warn("irq.ioapic", "cannot map the IO-APIC at %lx", (unsigned long)acpi->ioapic_bases[i]);
+			continue;
+		}
+		io->first = acpi->ioapic_gsi_bases[i];
+		io->regs[0] = 1;
+		io->inputs = (io->regs[4] >> 16 & 0xff) + 1;
+		for (unsigned k = 0; k < io->inputs; k++)
+			ioapic_write(io, 0x10 + 2 * k, 1u << 16);
 	}
-	io[0] = 1;
-	entries = (io[4] >> 16 & 0xff) + 1;
-	for (unsigned i = 0; i < entries; i++) {
-		io[0] = 0x10 + 2 * i;
-		io[4] = 1u << 16;
+}
+
+int irq_route_isa(const struct acpi_info *acpi, unsigned isa, unsigned core, void (*fn)(void *arg), void *arg)
+{
+	uint32_t gsi = acpi->isa_gsi[isa];
+
+	for (unsigned i = 0; i < acpi->ioapic_count; i++) {
+		struct ioapic *io = &ioapics[i];
+		int vector;
+
+		if (!io->regs || gsi < io->first || gsi - io->first >= io->inputs)
+			continue;
+		vector = hv_irq_alloc(core, fn, arg);
+		if (vector < 0)
+			return vector;
+		ioapic_write(io, 0x11 + 2 * (gsi - io->first), percpu_get(core)->apic_id << 24);
+		ioapic_write(io, 0x10 + 2 * (gsi - io->first), (uint32_t)vector);
+		return 0;
 	}
+	return trace_error(-ENODEV);
 }
 
 /* ---- arch.h ---- */

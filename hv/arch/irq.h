@@ -2,9 +2,12 @@
 #ifndef HV_ARCH_IRQ_H
 #define HV_ARCH_IRQ_H
 
-#include <hv/types.h>
+#include "arch/acpi.h"
 
 void irq_disable_pic(void);
-void irq_mask_ioapic(uint64_t base);
+/* Masks all IO-APICs' inputs. */
+void irq_init_ioapics(const struct acpi_info *acpi);
+/* Routes an ISA interrupt (edge, active high) to fn(arg) on `core` in irq context. 0, -ENODEV, -ENOSPC. */
+int irq_route_isa(const struct acpi_info *acpi, unsigned isa, unsigned core, void (*fn)(void *arg), void *arg) HV_MUST_CHECK;
 
 #endif

@@ -64,8 +64,8 @@ static void boot_late(void)
 	time_init(platform_acpi()->pm_timer_port);
 	apic_init(platform_acpi()->lapic_base);
 	percpu_get(0)->apic_id = apic_id();
-	for (unsigned i = 0; i < platform_acpi()->ioapic_count; i++)
-		irq_mask_ioapic(platform_acpi()->ioapic_bases[i]);
+	irq_init_ioapics(platform_acpi());
+	console_wake_on_input();
 	pci_init(platform_acpi());
 	read_archive();
 	for (void (*const *fn)(void) = __init_array_start; fn < __init_array_end; fn++)

@@ -99,8 +99,40 @@ static const struct fault faults[] = {
 	{"panic-elsewhere", panic_elsewhere},
 };
 
+/* Nothing but the control console's interrupt wakes this core. */
+static struct hv_fiber *waiting;
+static char input[64];
+static size_t input_len;
+
+static unsigned poll_control(struct hv_poller *p)
+{
+	size_t n = hv_control_read(input + input_len, sizeof(input) - 1 - input_len);
+
+	input_len += n;
+	if (n && input[input_len - 1] == '\n')
+		hv_fiber_wake(waiting);
+	return (unsigned)n;
+}
+
+static void echo_control(void)
+{
+	struct hv_poller p = {.poll = poll_control, .name = "control"};
+
+	waiting = hv_fiber_self();
+	hv_poller_add(&p);
+	log_info("test.ready", "type a line");
+	if (hv_fiber_park(0))
+		hv_panic("no deadline was given");
+	hv_poller_remove(&p);
+	hv_control_write(input, input_len);
+	log_info("test.echo", "%zu bytes", input_len);
+	hv_power_off(0);
+}
+
 void host_main(void)
 {
+	if (!strcmp(hv_cmdline(), "echo"))
+		echo_control();
 	for (unsigned i = 0; i < HV_ARRAY_LEN(faults); i++)
 		if (!strcmp(hv_cmdline(), faults[i].name)) {
 			faults[i].run();

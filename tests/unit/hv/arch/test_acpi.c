@@ -60,7 +60,8 @@ static void make_madt(void)
 	memcpy(memory + MADT + 60, "\x00\x08\x02\x09\x00\x00\x00\x00", 8);                                                 /* disabled */
 	memcpy(memory + MADT + 68, "\x01\x0c\x00\x00\x00\x00\xc0\xfe\x00\x00\x00\x00", 12);                                /* IO-APIC */
 	memcpy(memory + MADT + 80, "\x09\x10\x00\x00\x2c\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00", 16);                /* x2APIC 300 */
-	table(MADT, "APIC", 96);
+	memcpy(memory + MADT + 96, "\x02\x0a\x00\x00\x02\x00\x00\x00\x00\x00", 10); /* ISA 0 -> input 2 */
+	table(MADT, "APIC", 106);
 }
 
 static int setup(void **state)
@@ -111,6 +112,8 @@ static void good_tables(void **state)
 	assert_int_equal(i.cpu_apic_ids[2], 300);
 	assert_int_equal(i.ioapic_count, 1);
 	assert_true(i.ioapic_bases[0] == 0xfec00000);
+	assert_int_equal(i.isa_gsi[0], 2);
+	assert_int_equal(i.isa_gsi[3], 3);
 	assert_int_equal(i.ecam_count, 1);
 	assert_true(i.ecams[0].base == 0xb0000000);
 	assert_int_equal(i.ecams[0].last_bus, 0xff);
@@ -170,7 +173,7 @@ static void no_root(void **state)
 /* Every byte of every table takes hostile values, with the checksum made right again: nothing is read out of bounds. */
 static void every_changed_byte_stays_in_bounds(void **state)
 {
-	static const unsigned tables[] = {XSDT, MADT, MCFG, FADT, DSDT}, sizes[] = {60, 96, 60, 244, 64};
+	static const unsigned tables[] = {XSDT, MADT, MCFG, FADT, DSDT}, sizes[] = {60, 106, 60, 244, 64};
 	static const uint8_t values[] = {0, 1, 2, 0x0a, 0x12, 0x7f, 0x80, 0xc0, 0xff};
 	struct acpi_info info;
 
