@@ -58,8 +58,8 @@ int file_truncate(struct file *file, uint64_t size_bytes, uint64_t deadline_ns)
 	return file->store->ops->truncate(file, size_bytes, deadline_ns);
 }
 
-int file_list(struct file_store *store, const char *path, void (*entry)(void *arg, const char *name, const struct file_info *info), void *arg,
-	      uint64_t deadline_ns)
+int file_list(struct file_store *store, const char *path, void (*entry)(void *arg, const char *name, const struct file_info *info),
+	void *arg, uint64_t deadline_ns)
 {
 	int err = file_path_check(path);
 
@@ -111,8 +111,14 @@ static bool load_start_one(struct load *load)
 
 	slot->load = load;
 	slot->seg = (struct hv_seg){.base = load->data + load->next, .len = len};
-	slot->req = (struct blk_req){.op = BLK_READ, .nsegs = 1, .segs = &slot->seg, .offset_bytes = load->next, .length_bytes = len,
-				     .deadline_ns = load->deadline_ns, .done = load_done, .owner = slot};
+	slot->req = (struct blk_req){.op = BLK_READ,
+		.nsegs = 1,
+		.segs = &slot->seg,
+		.offset_bytes = load->next,
+		.length_bytes = len,
+		.deadline_ns = load->deadline_ns,
+		.done = load_done,
+		.owner = slot};
 	slot->busy = true;
 	load->in_flight++;
 	int err = blk_submit(dev, &slot->req);

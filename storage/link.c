@@ -13,8 +13,12 @@
 #define LOG_AGAIN_NS (300000 * MS) /* the same failure is logged again after five minutes */
 
 static const char *const state_texts[] = {
-	[STORAGE_LINK_CLOSED] = "closed",   [STORAGE_LINK_CONNECTING] = "connecting",   [STORAGE_LINK_LOGIN] = "login",
-	[STORAGE_LINK_PROBING] = "probing", [STORAGE_LINK_READY] = "ready",             [STORAGE_LINK_LOST] = "lost",
+	[STORAGE_LINK_CLOSED] = "closed",
+	[STORAGE_LINK_CONNECTING] = "connecting",
+	[STORAGE_LINK_LOGIN] = "login",
+	[STORAGE_LINK_PROBING] = "probing",
+	[STORAGE_LINK_READY] = "ready",
+	[STORAGE_LINK_LOST] = "lost",
 	[STORAGE_LINK_BACKING_OFF] = "backing-off",
 };
 
@@ -48,10 +52,10 @@ static void enter_ready(struct storage_link *link)
 
 	if (link->was_ready)
 		log_info(event_id(link, "back", id, sizeof(id)), "%s: back after %llu.%01llu s", link->name,
-			 (unsigned long long)(away_ms / 1000), (unsigned long long)(away_ms % 1000 / 100));
+			(unsigned long long)(away_ms / 1000), (unsigned long long)(away_ms % 1000 / 100));
 	else
 		log_info(event_id(link, "ready", id, sizeof(id)), "%s: ready after %llu.%01llu s", link->name,
-			 (unsigned long long)(away_ms / 1000), (unsigned long long)(away_ms % 1000 / 100));
+			(unsigned long long)(away_ms / 1000), (unsigned long long)(away_ms % 1000 / 100));
 	link->was_ready = true;
 	link->lost_ns = 0;
 	link->failures = 0;
@@ -97,7 +101,12 @@ void storage_link_fail(struct storage_link *link, bool refused, const char *fmt,
 	if (lost)
 		log_warn(event_id(link, "lost", id, sizeof(id)), "%s: lost: %s; requests wait", link->name, reason);
 	else if (strcmp(reason, link->reason) != 0 || now - link->last_log_ns > LOG_AGAIN_NS)
-		log_warn(event_id(link, !refused ? "unreachable" : link->state == STORAGE_LINK_LOGIN ? "login.refused" : "refused", id, sizeof(id)), "%s: %s; trying on", link->name, reason);
+		log_warn(event_id(link,
+				 !refused                            ? "unreachable"
+				 : link->state == STORAGE_LINK_LOGIN ? "login.refused"
+								     : "refused",
+				 id, sizeof(id)),
+			"%s: %s; trying on", link->name, reason);
 	else
 		goto quiet;
 	memcpy(link->reason, reason, sizeof(reason));

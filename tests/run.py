@@ -20,6 +20,14 @@ from berthlab import BUILD, guest  # noqa: E402
 import build as guest_programs  # noqa: E402
 
 SYSTEM = [  # name, arguments, seconds it may take
+    ("storage_native", ["steady"], 120),
+    ("storage_native", ["chap-wrong"], 120),
+    ("storage_native", ["san-kill"], 120),
+    ("storage_native", ["san-hang"], 120),
+    ("storage_native", ["san-late"], 120),
+    ("storage_native", ["conn-drop"], 120),
+    ("storage_native", ["nas-kill"], 120),
+    ("storage_native", ["nas-hang"], 120),
     ("chap_right_and_wrong", [], 400),
     ("storage_loss", ["san"], 500),
     ("storage_loss", ["nas"], 500),

@@ -15,7 +15,10 @@ typedef struct {
 	int held;
 } pthread_mutex_t;
 
-#define PTHREAD_MUTEX_INITIALIZER { 0 }
+#define PTHREAD_MUTEX_INITIALIZER                                                                                                          \
+	{                                                                                                                                  \
+		0                                                                                                                          \
+	}
 
 static inline int pthread_mutex_lock(pthread_mutex_t *mutex)
 {

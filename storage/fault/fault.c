@@ -1,5 +1,6 @@
 /*
- * Fault layer. A request is carried by an op from a slab, with a request of its own to the disk below, so that the layers' states never mix.
+ * Fault layer. A request is carried by an op from a slab, with a request of its own to the disk below, so that the layers' states never
+ * mix.
  *
  * An op: HELD (hang) -> BELOW -> DELAYED -> finished. cancel ends it at once when it is HELD or DELAYED, and is passed on when it is BELOW.
  * The deadline of a request also ends it when it is HELD. Owner: the core of the disk below.
@@ -126,8 +127,15 @@ static void op_send(struct fault_op *op)
 	int err;
 
 	op->state = OP_BELOW;
-	op->below = (struct blk_req){.op = req->op, .flags = req->flags, .nsegs = req->nsegs, .segs = req->segs, .offset_bytes = req->offset_bytes,
-				     .length_bytes = req->length_bytes, .deadline_ns = req->deadline_ns, .done = below_done, .owner = op};
+	op->below = (struct blk_req){.op = req->op,
+		.flags = req->flags,
+		.nsegs = req->nsegs,
+		.segs = req->segs,
+		.offset_bytes = req->offset_bytes,
+		.length_bytes = req->length_bytes,
+		.deadline_ns = req->deadline_ns,
+		.done = below_done,
+		.owner = op};
 	if (op->torn)
 		op_tear(op);
 	err = blk_submit(op->lun->below, &op->below);

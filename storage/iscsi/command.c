@@ -254,8 +254,8 @@ static bool retries_used_up(struct blk_req *req)
 
 static void request_failed(struct iscsi_initiator *s, struct blk_req *req, const struct sense_verdict *v, int status)
 {
-	log_warn("iscsi.io.error", "%s: %s of %llu bytes at %llu: %s", s->link.name, blk_op_name(req->op), (unsigned long long)req->length_bytes,
-		 (unsigned long long)req->offset_bytes, v->text);
+	log_warn("iscsi.io.error", "%s: %s of %llu bytes at %llu: %s", s->link.name, blk_op_name(req->op),
+		(unsigned long long)req->length_bytes, (unsigned long long)req->offset_bytes, v->text);
 	blk_complete(req, status);
 }
 
@@ -274,7 +274,8 @@ static void task_done(struct iscsi_context *ctx, int status, void *data, void *a
 		/* Invariant 2: the library may still read the segments. Replayed, unless it keeps happening. */
 		if (retries_used_up(req) && !op->abandon_status)
 			op->abandon_status = -EIO;
-		session_fail(s, false, "%s", v.action == SENSE_DROP ? iscsi_get_error(ctx) : "the target answered a write before it took the data");
+		session_fail(s, false, "%s",
+			v.action == SENSE_DROP ? iscsi_get_error(ctx) : "the target answered a write before it took the data");
 		return;
 	}
 	bytes = op->bytes;
@@ -401,7 +402,8 @@ void command_tick(struct iscsi_initiator *s, uint64_t now)
 			op->abandon_ns = now;
 		}
 		if (op->abandon_ns && now >= op->abandon_ns)
-			session_fail(s, false, "a request was %s by the target", op->abandon_status == -ETIMEDOUT ? "not answered in time" : "cancelled and not answered");
+			session_fail(s, false, "a request was %s by the target",
+				op->abandon_status == -ETIMEDOUT ? "not answered in time" : "cancelled and not answered");
 		else if (now - op->sent_ns > COMMAND_MAX_NS)
 			session_fail(s, false, "a command was not answered for %llu s", COMMAND_MAX_NS / (1000 * MS));
 	}

@@ -10,8 +10,8 @@ struct inquiry_limits {
 	uint32_t optimal_blocks;
 	uint32_t max_unmap_blocks;      /* 0 = UNMAP not usable */
 	uint64_t max_write_same_blocks; /* 0 = not reported */
-	bool unmap;      /* VPD B2h: UNMAP works */
-	bool write_same; /* VPD B2h: WRITE SAME(16) works; it may unmap */
+	bool unmap;                     /* VPD B2h: UNMAP works */
+	bool write_same;                /* VPD B2h: WRITE SAME(16) works; it may unmap */
 	bool thin;
 };
 

@@ -1,10 +1,11 @@
 /*
- * Which disk is this LUN, how large, what can it do: a fixed sequence of commands, run after each login and after a unit attention. While it
- * runs no request is sent.
+ * Which disk is this LUN, how large, what can it do: a fixed sequence of commands, run after each login and after a unit attention. While
+ * it runs no request is sent.
  *
  *   TEST UNIT READY -> INQUIRY -> VPD 00h -> 80h -> 83h -> B0h -> B2h -> READ CAPACITY(16) -> probe_finish
  *
- * A unit attention repeats the step; "not ready" repeats it later for as long as it takes; a VPD page that the unit does not list is skipped.
+ * A unit attention repeats the step; "not ready" repeats it later for as long as it takes; a VPD page that the unit does not list is
+ * skipped.
  */
 #include "session.h"
 #include <errno.h>
@@ -28,7 +29,8 @@ static int got_inquiry(struct iscsi_initiator *s, size_t bytes)
 	int err = inquiry_standard(s->probe.buffer, bytes, &s->probe.id, &type);
 
 	if (err == -ENODEV)
-		session_fail(s, true, "LUN %u of %s is no disk (peripheral 0x%02x): check the LUN number", s->config.lun, s->config.target, type);
+		session_fail(s, true, "LUN %u of %s is no disk (peripheral 0x%02x): check the LUN number", s->config.lun, s->config.target,
+			type);
 	else if (err)
 		session_fail(s, true, "LUN %u of %s: INQUIRY data too short", s->config.lun, s->config.target);
 	return err;
@@ -70,7 +72,8 @@ static int got_capacity(struct iscsi_initiator *s, size_t bytes)
 	int err = inquiry_capacity(s->probe.buffer, bytes, &s->probe.capacity);
 
 	if (err)
-		session_fail(s, true, "LUN %u of %s: capacity not usable (block size other than 512 and 4096, or too large)", s->config.lun, s->config.target);
+		session_fail(s, true, "LUN %u of %s: capacity not usable (block size other than 512 and 4096, or too large)", s->config.lun,
+			s->config.target);
 	return err;
 }
 
@@ -127,11 +130,12 @@ static void probe_apply(struct iscsi_initiator *s)
 	blk->can_discard = p->limits.unmap && p->limits.max_unmap_blocks;
 	blk->can_write_zeroes = p->limits.max_write_same_blocks || p->limits.write_same;
 	if (first)
-		log_info("iscsi.lun", "%s: LUN %u is %s %s, serial \"%s\", %llu MiB, %u-byte blocks%s", s->link.name, s->config.lun, s->lun.id.vendor,
-			 s->lun.id.product, s->lun.id.serial, (unsigned long long)(size >> 20), blk->block_bytes, s->lun.thin ? ", thin" : "");
+		log_info("iscsi.lun", "%s: LUN %u is %s %s, serial \"%s\", %llu MiB, %u-byte blocks%s", s->link.name, s->config.lun,
+			s->lun.id.vendor, s->lun.id.product, s->lun.id.serial, (unsigned long long)(size >> 20), blk->block_bytes,
+			s->lun.thin ? ", thin" : "");
 	else if (size != old_size)
-		log_warn("iscsi.lun.resized", "%s: LUN %u was %llu MiB, is %llu MiB now", s->link.name, s->config.lun, (unsigned long long)(old_size >> 20),
-			 (unsigned long long)(size >> 20));
+		log_warn("iscsi.lun.resized", "%s: LUN %u was %llu MiB, is %llu MiB now", s->link.name, s->config.lun,
+			(unsigned long long)(old_size >> 20), (unsigned long long)(size >> 20));
 	if (size != old_size && blk->changed)
 		blk->changed(blk, blk->changed_arg);
 }
@@ -140,8 +144,8 @@ static void probe_finish(struct iscsi_initiator *s)
 {
 	s->probe.running = false;
 	if (!same_unit(&s->lun, &s->probe.id)) {
-		session_fail(s, true, "LUN %u is another disk now (serial \"%s\", was \"%s\"): not used, to protect its data", s->config.lun, s->probe.id.serial,
-			     s->lun.id.serial);
+		session_fail(s, true, "LUN %u is another disk now (serial \"%s\", was \"%s\"): not used, to protect its data",
+			s->config.lun, s->probe.id.serial, s->lun.id.serial);
 		return;
 	}
 	probe_apply(s);
@@ -189,7 +193,8 @@ static void probe_done(struct iscsi_context *ctx, int status, void *data, void *
 		probe_step(s);
 	} else if (v.action == SENSE_WAIT) {
 		if (!s->unit_waits)
-			log_warn("iscsi.unit.waits", "%s: LUN %u of %s: %s; waiting for it", s->link.name, s->config.lun, s->config.target, v.text);
+			log_warn("iscsi.unit.waits", "%s: LUN %u of %s: %s; waiting for it", s->link.name, s->config.lun, s->config.target,
+				v.text);
 		s->unit_waits = true;
 		s->probe.again_ns = hv_now_ns() + AGAIN_NS;
 	} else if (v.action == SENSE_FAIL && step->optional) {
@@ -234,7 +239,7 @@ static void probe_step(struct iscsi_initiator *s)
 
 	p->again_ns = 0;
 	while (p->step < HV_ARRAY_LEN(steps) && steps[p->step].vpd && steps[p->step].page &&
-	       !inquiry_has_page(p->pages, p->pages_bytes, steps[p->step].page))
+		!inquiry_has_page(p->pages, p->pages_bytes, steps[p->step].page))
 		p->step++;
 	if (p->step == HV_ARRAY_LEN(steps))
 		probe_finish(s);

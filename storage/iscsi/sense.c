@@ -4,7 +4,16 @@
 
 #define ANY 0xff
 
-enum { GOOD = 0x00, CHECK_CONDITION = 0x02, CONDITION_MET = 0x04, BUSY = 0x08, CONFLICT = 0x18, SET_FULL = 0x28, ACA_ACTIVE = 0x30, ABORTED = 0x40 };
+enum {
+	GOOD = 0x00,
+	CHECK_CONDITION = 0x02,
+	CONDITION_MET = 0x04,
+	BUSY = 0x08,
+	CONFLICT = 0x18,
+	SET_FULL = 0x28,
+	ACA_ACTIVE = 0x30,
+	ABORTED = 0x40
+};
 
 static const struct {
 	uint8_t status;
@@ -46,7 +55,8 @@ static const struct {
 static struct sense_verdict judge_sense(uint8_t key, uint8_t asc, uint8_t ascq)
 {
 	for (unsigned i = 0; i < HV_ARRAY_LEN(senses); i++)
-		if (senses[i].key == key && (senses[i].asc == ANY || senses[i].asc == asc) && (senses[i].ascq == ANY || senses[i].ascq == ascq))
+		if (senses[i].key == key && (senses[i].asc == ANY || senses[i].asc == asc) &&
+			(senses[i].ascq == ANY || senses[i].ascq == ascq))
 			return senses[i].verdict;
 	return (struct sense_verdict){SENSE_RETRY, -EIO, "unknown sense key"};
 }

@@ -79,7 +79,8 @@ static void login_refused(struct iscsi_initiator *s, const char *text)
 	if (!status || !hint)
 		session_fail(s, status != 0, "login to %s failed: %s", s->config.target, text);
 	else if (s->config.chap_user[0])
-		session_fail(s, true, "login to %s as CHAP user \"%s\" refused: status 0x%04x, %s", s->config.target, s->config.chap_user, status, hint);
+		session_fail(s, true, "login to %s as CHAP user \"%s\" refused: status 0x%04x, %s", s->config.target, s->config.chap_user,
+			status, hint);
 	else
 		session_fail(s, true, "login to %s refused: status 0x%04x, %s", s->config.target, status, hint);
 }
@@ -133,7 +134,8 @@ static void portal_text(struct iscsi_initiator *s, char *buf, size_t size)
 	if (s->redirect[0])
 		hv_snprintf(buf, size, "%s", s->redirect);
 	else
-		hv_snprintf(buf, size, "%u.%u.%u.%u:%u", p->address >> 24, p->address >> 16 & 255, p->address >> 8 & 255, p->address & 255, p->port);
+		hv_snprintf(buf, size, "%u.%u.%u.%u:%u", p->address >> 24, p->address >> 16 & 255, p->address >> 8 & 255, p->address & 255,
+			p->port);
 	s->redirect[0] = 0;
 }
 
@@ -146,8 +148,8 @@ static struct iscsi_context *context_make(struct iscsi_initiator *s)
 	iscsi_set_noautoreconnect(ctx, 1);
 	iscsi_set_isid_random(ctx, s->isid, 0);
 	if (iscsi_set_targetname(ctx, s->config.target) || iscsi_set_session_type(ctx, ISCSI_SESSION_NORMAL) ||
-	    iscsi_set_header_digest(ctx, s->config.header_digest ? ISCSI_HEADER_DIGEST_CRC32C_NONE : ISCSI_HEADER_DIGEST_NONE) ||
-	    (s->config.chap_user[0] && iscsi_set_initiator_username_pwd(ctx, s->config.chap_user, s->config.chap_secret))) {
+		iscsi_set_header_digest(ctx, s->config.header_digest ? ISCSI_HEADER_DIGEST_CRC32C_NONE : ISCSI_HEADER_DIGEST_NONE) ||
+		(s->config.chap_user[0] && iscsi_set_initiator_username_pwd(ctx, s->config.chap_user, s->config.chap_secret))) {
 		iscsi_destroy_context(ctx);
 		return NULL;
 	}
@@ -229,7 +231,8 @@ static unsigned session_poll(struct hv_poller *poller)
 	if (!s->failed) {
 		s->heard_ns = hv_now_ns();
 		if (iscsi_service(s->ctx, pfd.revents) != 0 || library_lost(s->ctx))
-			session_fail(s, false, "connection lost: %s", iscsi_get_error(s->ctx)[0] ? iscsi_get_error(s->ctx) : "closed by the target");
+			session_fail(s, false, "connection lost: %s",
+				iscsi_get_error(s->ctx)[0] ? iscsi_get_error(s->ctx) : "closed by the target");
 	}
 	if (s->failed)
 		session_lose(s);
@@ -298,8 +301,8 @@ static void session_tick(struct hv_timer *timer)
 
 /* ---- life ---- */
 
-int iscsi_initiator_open(const struct iscsi_config *config, const char *name, void (*changed)(struct storage_link *link, void *arg), void *arg,
-			 struct iscsi_initiator **out)
+int iscsi_initiator_open(const struct iscsi_config *config, const char *name, void (*changed)(struct storage_link *link, void *arg),
+	void *arg, struct iscsi_initiator **out)
 {
 	struct iscsi_initiator *s;
 
@@ -318,9 +321,14 @@ int iscsi_initiator_open(const struct iscsi_config *config, const char *name, vo
 	s->link.changed_arg = arg;
 	s->config = *config;
 	hv_random(&s->isid, sizeof(s->isid));
-	s->lun.blk = (struct blk_dev){.ops = &command_blk_ops, .name = name, .block_bytes = 512, .physical_bytes = 512,
-				      .max_bytes = SESSION_MAX_BYTES, .max_segs = SESSION_MAX_SEGS, .core = (uint16_t)hv_core_self(),
-				      .state = BLK_STATE_WAITING};
+	s->lun.blk = (struct blk_dev){.ops = &command_blk_ops,
+		.name = name,
+		.block_bytes = 512,
+		.physical_bytes = 512,
+		.max_bytes = SESSION_MAX_BYTES,
+		.max_segs = SESSION_MAX_SEGS,
+		.core = (uint16_t)hv_core_self(),
+		.state = BLK_STATE_WAITING};
 	s->poller = (struct hv_poller){.poll = session_poll, .name = name};
 	s->tick.fn = session_tick;
 	hv_poller_add(&s->poller);

@@ -3,8 +3,8 @@
  *
  * Invariants
  *  1. A request that was taken is in exactly one place: `waiting`, or carried by one op in `in_flight`.
- *  2. Segments of a request are named to libiscsi only while its op is in flight. The op leaves in_flight when the library has let go of the
- *     task (its callback ran and no PDU of it is queued) or when the context is destroyed, and only then done() is called.
+ *  2. Segments of a request are named to libiscsi only while its op is in flight. The op leaves in_flight when the library has let go of
+ * the task (its callback ran and no PDU of it is queued) or when the context is destroyed, and only then done() is called.
  *  3. The context is destroyed only by session_lose and close, which never run inside a library callback: callbacks note a failure
  *     (session_fail) and the poller acts on it. A callback from a context that is not `ctx` is ignored.
  *  4. Commands are issued only when the link is READY and no probe runs; the probe's own commands only while it runs.

@@ -2,19 +2,19 @@
  * An NFS mount's state, shared by the files of this folder. Owner: the core that opened it; every function runs in loop context there.
  *
  * Invariants
- *  1. A request that was taken is in exactly one place: a file's `waiting` queue, carried by a READ op, named by one write-log entry, or in one
- *     of the file's two flush queues.
+ *  1. A request that was taken is in exactly one place: a file's `waiting` queue, carried by a READ op, named by one write-log entry, or in
+ * one of the file's two flush queues.
  *  2. Write data is copied into the file's write log before it is sent, and stays there until the server has it on stable storage: a WRITE
- *     that was answered FILE_SYNC (unless an older write to the same bytes is not stable: then it stays as if it were not either), or a COMMIT
- *     with the verifier of the WRITE's answer. Guest memory is never needed again.
+ *     that was answered FILE_SYNC (unless an older write to the same bytes is not stable: then it stays as if it were not either), or a
+ * COMMIT with the verifier of the WRITE's answer. Guest memory is never needed again.
  *  3. The log keeps the order of submission. After any loss of the connection every entry that is not stable is sent again, in that order,
  *     before any other request of the file is sent (`replaying`): no read sees what the server forgot, no old write lands over a newer one.
  *  4. Two writes that overlap are never in flight at the same time, so the server cannot reorder them.
  *  5. A write verifier that changes within a connection is treated as a loss of the connection: 3 applies.
  *  6. A COMMIT covers the entries that were answered before it was sent (`epoch`); a flush ends with the first COMMIT sent after it arrived
  *     and while nothing replays.
- *  7. The RPC context is destroyed only by nfs_lose and close, never inside a library callback; callbacks of a context that is not `rpc` are
- *     ignored. All data of replies is copied in the callback.
+ *  7. The RPC context is destroyed only by nfs_lose and close, never inside a library callback; callbacks of a context that is not `rpc`
+ * are ignored. All data of replies is copied in the callback.
  */
 #ifndef STORAGE_NFS_CLIENT_H
 #define STORAGE_NFS_CLIENT_H
@@ -27,14 +27,14 @@
 #include <storage/queue.h>
 #include <sys/time.h>
 
-#include <nfsc/libnfs.h>
-#include <nfsc/libnfs-raw.h>
 #include <libnfs-raw-nfs.h>
+#include <nfsc/libnfs-raw.h>
+#include <nfsc/libnfs.h>
 
 #define NFS_OPS 64
-#define NFS_HANDLE_MAX 64                 /* RFC 1813 section 2.4, NFS3_FHSIZE */
-#define NFS_MAX_BYTES (512u * 1024)       /* largest READ and WRITE */
-#define NFS_LOG_BYTES (8u * 1024 * 1024)  /* write log of a file */
+#define NFS_HANDLE_MAX 64                /* RFC 1813 section 2.4, NFS3_FHSIZE */
+#define NFS_MAX_BYTES (512u * 1024)      /* largest READ and WRITE */
+#define NFS_LOG_BYTES (8u * 1024 * 1024) /* write log of a file */
 #define NFS_MAX_RETRIES 8
 
 struct nfs_handle {
@@ -53,10 +53,10 @@ struct nfs_op {
 	bool rpc_error; /* answered, but not by NFS: looked at after the library has returned */
 	uint64_t sent_ns;
 	union {
-		struct blk_req *req;      /* READ; NULL when it was cancelled */
-		struct nfs_write *write;  /* WRITE */
-		struct nfs_call *call;    /* CALL; NULL when its fiber has given up */
-		uint64_t epoch;           /* COMMIT */
+		struct blk_req *req;     /* READ; NULL when it was cancelled */
+		struct nfs_write *write; /* WRITE */
+		struct nfs_call *call;   /* CALL; NULL when its fiber has given up */
+		uint64_t epoch;          /* COMMIT */
 	};
 	void (*reply)(struct nfs_op *op, void *data); /* data: the decoded result; releases the op */
 };
@@ -66,13 +66,13 @@ struct nfs_write {
 	uint32_t span;  /* bytes of log to the next entry */
 	uint32_t bytes; /* of data */
 	uint64_t offset;
-	uint32_t progress; /* bytes that this connection's server has taken */
-	uint8_t state;     /* enum nfs_write_state */
-	bool acked;        /* done(0) was called */
-	bool sync;         /* FUA: FILE_SYNC */
+	uint32_t progress;  /* bytes that this connection's server has taken */
+	uint8_t state;      /* enum nfs_write_state */
+	bool acked;         /* done(0) was called */
+	bool sync;          /* FUA: FILE_SYNC */
 	bool part_unstable; /* some of it was answered UNSTABLE */
 	uint8_t retries;
-	uint64_t epoch;    /* of the answer */
+	uint64_t epoch; /* of the answer */
 	uint64_t not_before_ns;
 	struct blk_req *req; /* NULL once it is done */
 } __attribute__((aligned(64)));
@@ -86,9 +86,9 @@ struct nfs_log {
 	unsigned pending, replaying, unstable;
 	bool has_verifier;
 	char verifier[8];
-	uint64_t epoch;         /* of answers that come now */
-	uint64_t oldest_ns;     /* when the first entry that is unstable now was answered */
-	int error;              /* of a write that was done(0) and then lost: for the next flush */
+	uint64_t epoch;     /* of answers that come now */
+	uint64_t oldest_ns; /* when the first entry that is unstable now was answered */
+	int error;          /* of a write that was done(0) and then lost: for the next flush */
 	bool committing;
 	uint64_t commit_not_before_ns;
 };
@@ -99,8 +99,8 @@ struct nfs_file {
 	struct nfs_file *next;
 	struct nfs_handle handle;
 	struct nfs_log log;
-	struct blk_queue waiting;                 /* reads and writes */
-	struct blk_queue flush_new, flush_sent;   /* before, and covered by, the COMMIT in flight */
+	struct blk_queue waiting;               /* reads and writes */
+	struct blk_queue flush_new, flush_sent; /* before, and covered by, the COMMIT in flight */
 	bool stale_logged;
 	bool closing; /* closed by its user, kept until its last write is stable */
 	char path[FILE_PATH_MAX + 1];
@@ -111,7 +111,7 @@ struct nfs_call {
 	struct hv_fiber *fiber;
 	struct nfs_call *next; /* of those that wait for the link */
 	enum { CALL_PENDING, CALL_ANSWERED, CALL_LOST } state;
-	uint32_t status; /* nfsstat3; UINT32_MAX: the RPC itself was refused */
+	uint32_t status;                                  /* nfsstat3; UINT32_MAX: the RPC itself was refused */
 	void (*got)(struct nfs_call *call, void *result); /* copies out what is wanted of a decoded result; sets status */
 };
 
@@ -146,7 +146,8 @@ void nfs_fail(struct nfs_initiator *n, bool refused, const char *fmt, ...) HV_PR
 bool nfs_ready(const struct nfs_initiator *n);
 
 /* rpc.c */
-struct nfs_op *rpc_op_get(struct nfs_initiator *n, struct nfs_file *file, enum nfs_op_kind kind, void (*reply)(struct nfs_op *op, void *data));
+struct nfs_op *rpc_op_get(
+	struct nfs_initiator *n, struct nfs_file *file, enum nfs_op_kind kind, void (*reply)(struct nfs_op *op, void *data));
 void rpc_op_put(struct nfs_op *op);
 /* The library's callback of all ops. */
 void rpc_answered(struct rpc_context *rpc, int status, void *data, void *arg);

@@ -1,8 +1,8 @@
 /*
  * A file as a disk: READ, WRITE UNSTABLE through the write log (log.c), COMMIT. Invariants: client.h.
  *
- * Order of sending in file_issue: pending writes of the log, oldest first; nothing else while acked ones are among them (replay); a COMMIT when
- * a flush waits, the log is half full, or its oldest unstable write is five seconds old; then waiting reads and writes.
+ * Order of sending in file_issue: pending writes of the log, oldest first; nothing else while acked ones are among them (replay); a COMMIT
+ * when a flush waits, the log is half full, or its oldest unstable write is five seconds old; then waiting reads and writes.
  */
 #include "client.h"
 #include <errno.h>
@@ -35,7 +35,7 @@ void file_stale(struct nfs_file *f, const char *text)
 static void io_error(struct nfs_file *f, const char *what, uint64_t offset, uint64_t bytes, const char *text)
 {
 	log_warn("nfs.io.error", "%s: %s: %s of %llu bytes at %llu: %s", f->n->link.name, f->path, what, (unsigned long long)bytes,
-		 (unsigned long long)offset, text);
+		(unsigned long long)offset, text);
 }
 
 /* ---- read ---- */
@@ -106,7 +106,8 @@ static bool read_send(struct nfs_file *f, struct blk_req *req)
 {
 	struct nfs_op *op = rpc_op_get(f->n, f, NFS_OP_READ, read_reply);
 	uint64_t progress = req->scratch[STORAGE_SCRATCH_PROGRESS];
-	READ3args args = {.file = rpc_handle(&f->handle), .offset = req->offset_bytes + progress, .count = (count3)(req->length_bytes - progress)};
+	READ3args args = {
+		.file = rpc_handle(&f->handle), .offset = req->offset_bytes + progress, .count = (count3)(req->length_bytes - progress)};
 
 	if (!op)
 		return false;
@@ -155,8 +156,9 @@ static void write_end(struct nfs_file *f, struct nfs_write *w, int status)
 	if (status && w->acked) {
 		f->log.error = status;
 		f->n->durability.lost_writes++;
-		log_error("nfs.write.lost", "%s: %s: %u bytes at %llu were written, lost by the server before a flush, and refused when sent again", f->n->link.name,
-			  f->path, w->bytes, (unsigned long long)w->offset);
+		log_error("nfs.write.lost",
+			"%s: %s: %u bytes at %llu were written, lost by the server before a flush, and refused when sent again",
+			f->n->link.name, f->path, w->bytes, (unsigned long long)w->offset);
 	}
 	if (!status && req)
 		w->acked = true;
@@ -238,8 +240,10 @@ static void write_reply(struct nfs_op *op, void *data)
 
 static bool write_send(struct nfs_file *f, struct nfs_write *w)
 {
-	WRITE3args args = {.file = rpc_handle(&f->handle), .offset = w->offset + w->progress, .count = w->bytes - w->progress,
-			   .stable = w->sync ? FILE_SYNC : UNSTABLE};
+	WRITE3args args = {.file = rpc_handle(&f->handle),
+		.offset = w->offset + w->progress,
+		.count = w->bytes - w->progress,
+		.stable = w->sync ? FILE_SYNC : UNSTABLE};
 	struct nfs_op *op = rpc_op_get(f->n, f, NFS_OP_WRITE, write_reply);
 
 	if (!op)
@@ -513,9 +517,14 @@ void file_abort(struct nfs_file *f, int status)
 			blk_complete(req, status);
 		}
 	}
+	for (struct nfs_write *w = log_first(&f->log); w; w = log_after(&f->log, w)) {
+		req = w->req;
+		w->req = NULL;
+		if (req)
+			blk_complete(req, status);
+	}
 }
 
-/* Orphaned answers may still name the file: they are cut loose. */
 static void file_close(struct blk_dev *dev)
 {
 	struct nfs_file *f = from_blk(dev), **at = &f->n->files;
@@ -526,7 +535,8 @@ static void file_close(struct blk_dev *dev)
 	for (op = n->in_flight_head; op && op->file != f; op = op->next)
 		;
 	if (op || f->log.unstable || f->log.replaying) {
-		/* Answers will come that name it, or it still holds what the server may forget: it lingers until it is clean (file_tick). */
+		/* Answers will come that name it, or it still holds what the server may forget: it lingers until it is clean (file_tick).
+		 */
 		f->closing = true;
 		return;
 	}

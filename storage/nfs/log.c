@@ -1,6 +1,6 @@
 /*
- * Write log of a file: a ring of entries in order of submission, each a header and its data in one piece (so that it is one flat buffer for the
- * library). Invariants 2 and 3 of client.h live here.
+ * Write log of a file: a ring of entries in order of submission, each a header and its data in one piece (so that it is one flat buffer for
+ * the library). Invariants 2 and 3 of client.h live here.
  *
  *   append -> PENDING --sent--> SENT --answered UNSTABLE--> UNSTABLE --COMMIT--> FREE
  *                ^               |  '--answered FILE_SYNC (and covering nothing older that is not stable), or failed--^

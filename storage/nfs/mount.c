@@ -1,6 +1,6 @@
 /*
- * An NFS mount: connection, MOUNT, FSINFO, keep-alive, loss and reconnection. The states are storage/link.h's; an attempt goes through stages,
- * each a TCP connection of its own:
+ * An NFS mount: connection, MOUNT, FSINFO, keep-alive, loss and reconnection. The states are storage/link.h's; an attempt goes through
+ * stages, each a TCP connection of its own:
  *
  *   PORTMAP_MOUNT  GETPORT(MOUNT v3)  only when no mount port is configured
  *   MOUNT          MNT(export): the root's handle   only when it is not known yet (handles outlive the server's restart)
@@ -115,8 +115,8 @@ static void got_mount(struct rpc_context *rpc, int status, void *data, void *arg
 	const fhandle3 *fh = &res->mountres3_u.mountinfo.fhandle;
 
 	if (res->fhs_status != MNT3_OK)
-		nfs_fail(n, true, "mount of %s refused: %s (status %u)", n->config.export_path, status_mount_text((uint32_t)res->fhs_status),
-			 (unsigned)res->fhs_status);
+		nfs_fail(n, true, "mount of %s refused: %s (status %u)", n->config.export_path,
+			status_mount_text((uint32_t)res->fhs_status), (unsigned)res->fhs_status);
 	else if (!rpc_handle_copy(&n->root, fh->fhandle3_val, fh->fhandle3_len))
 		nfs_fail(n, true, "mount of %s: impossible file handle", n->config.export_path);
 	else
@@ -346,7 +346,7 @@ static void nfs_tick(struct hv_timer *timer)
 /* ---- life ---- */
 
 int nfs_initiator_open(const struct nfs_config *config, const char *name, void (*changed)(struct storage_link *link, void *arg), void *arg,
-		       struct nfs_initiator **out)
+	struct nfs_initiator **out)
 {
 	struct nfs_initiator *n;
 
@@ -390,7 +390,9 @@ void nfs_initiator_close(struct nfs_initiator *n)
 	while ((f = n->files) != NULL) {
 		n->files = f->next;
 		if (f->log.unstable || f->log.pending)
-			log_error("nfs.write.lost", "%s: %s: closed before the server had made the last writes stable", n->link.name, f->path);
+			log_error("nfs.write.lost", "%s: %s: closed before the server had made the last writes stable", n->link.name,
+				f->path);
+		f->file.blk.state = BLK_STATE_GONE; /* done() cannot submit again */
 		file_abort(f, -ESHUTDOWN);
 		log_close(&f->log);
 		hv_contig_free(f, sizeof(*f));

@@ -1,7 +1,7 @@
 /*
- * Names: lookup, stat, create, truncate, list. Control work, written as straight code for a fiber: each RPC waits for the link, is sent, and is
- * sent again when the connection was lost meanwhile or the server asks to wait. All of them are idempotent (CREATE is UNCHECKED), so a
- * repetition after a lost answer does no harm.
+ * Names: lookup, stat, create, truncate, list. Control work, written as straight code for a fiber: each RPC waits for the link, is sent,
+ * and is sent again when the connection was lost meanwhile or the server asks to wait. All of them are idempotent (CREATE is UNCHECKED), so
+ * a repetition after a lost answer does no harm.
  */
 #include "client.h"
 #include <errno.h>
@@ -120,10 +120,10 @@ static int call_run(struct nfs_initiator *n, struct nfs_call *call, send_fn send
 }
 
 /* The library's functions, each behind the type of send_fn. */
-#define SENDER(name)                                                                              \
-	static int send_##name(struct rpc_context *rpc, rpc_cb cb, void *args, void *private_data) \
-	{                                                                                         \
-		return rpc_nfs3_##name##_async(rpc, cb, args, private_data);                      \
+#define SENDER(name)                                                                                                                       \
+	static int send_##name(struct rpc_context *rpc, rpc_cb cb, void *args, void *private_data)                                         \
+	{                                                                                                                                  \
+		return rpc_nfs3_##name##_async(rpc, cb, args, private_data);                                                               \
 	}
 SENDER(lookup)
 SENDER(getattr)
@@ -145,7 +145,7 @@ static void got_lookup(struct nfs_call *call, void *result)
 
 	call->status = (uint32_t)res->status;
 	if (res->status == NFS3_OK &&
-	    !rpc_handle_copy(&c->handle, res->LOOKUP3res_u.resok.object.data.data_val, res->LOOKUP3res_u.resok.object.data.data_len))
+		!rpc_handle_copy(&c->handle, res->LOOKUP3res_u.resok.object.data.data_val, res->LOOKUP3res_u.resok.object.data.data_len))
 		call->status = NFS3ERR_SERVERFAULT;
 }
 
@@ -256,9 +256,15 @@ static int file_make(struct nfs_initiator *n, const char *path, unsigned flags, 
 	f->n = n;
 	f->handle = *handle;
 	f->file.store = &n->store;
-	f->file.blk = (struct blk_dev){.ops = &file_blk_ops, .name = f->path, .block_bytes = 512, .physical_bytes = 4096, .max_bytes = n->max_bytes,
-				       .max_segs = 256, .core = (uint16_t)hv_core_self(), .read_only = read_only,
-				       .state = nfs_ready(n) ? BLK_STATE_ONLINE : BLK_STATE_WAITING};
+	f->file.blk = (struct blk_dev){.ops = &file_blk_ops,
+		.name = f->path,
+		.block_bytes = 512,
+		.physical_bytes = 4096,
+		.max_bytes = n->max_bytes,
+		.max_segs = 256,
+		.core = (uint16_t)hv_core_self(),
+		.read_only = read_only,
+		.state = nfs_ready(n) ? BLK_STATE_ONLINE : BLK_STATE_WAITING};
 	f->next = n->files;
 	n->files = f;
 	*out = f;
@@ -392,8 +398,8 @@ static void got_list(struct nfs_call *call, void *result)
 	c->end = ok->reply.eof || !ok->reply.entries;
 }
 
-static int namespace_list(struct file_store *store, const char *path, void (*entry)(void *arg, const char *name, const struct file_info *info), void *arg,
-			  uint64_t deadline_ns)
+static int namespace_list(struct file_store *store, const char *path,
+	void (*entry)(void *arg, const char *name, const struct file_info *info), void *arg, uint64_t deadline_ns)
 {
 	struct nfs_initiator *n = from_store(store);
 	struct list_call c = {.call = {.got = got_list}, .entry = entry, .arg = arg};

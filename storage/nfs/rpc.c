@@ -4,7 +4,8 @@
 #include <hv/log.h>
 #include <string.h>
 
-struct nfs_op *rpc_op_get(struct nfs_initiator *n, struct nfs_file *file, enum nfs_op_kind kind, void (*reply)(struct nfs_op *op, void *data))
+struct nfs_op *rpc_op_get(
+	struct nfs_initiator *n, struct nfs_file *file, enum nfs_op_kind kind, void (*reply)(struct nfs_op *op, void *data))
 {
 	struct nfs_op *op = hv_slab_get(&n->ops);
 

@@ -91,9 +91,17 @@ int ram_lun_create(const char *name, uint64_t size_bytes, struct blk_dev **out)
 	memset(ram, 0, own_bytes);
 	ram->own_bytes = own_bytes;
 	ram->chunk_count = chunks;
-	ram->blk = (struct blk_dev){.ops = &ram_ops, .name = name, .size_bytes = size_bytes, .block_bytes = 512, .physical_bytes = 4096,
-				    .max_bytes = 1024 * 1024, .max_segs = 256, .core = hv_core_self(), .can_discard = true,
-				    .can_write_zeroes = true, .state = BLK_STATE_ONLINE};
+	ram->blk = (struct blk_dev){.ops = &ram_ops,
+		.name = name,
+		.size_bytes = size_bytes,
+		.block_bytes = 512,
+		.physical_bytes = 4096,
+		.max_bytes = 1024 * 1024,
+		.max_segs = 256,
+		.core = hv_core_self(),
+		.can_discard = true,
+		.can_write_zeroes = true,
+		.state = BLK_STATE_ONLINE};
 	for (size_t i = 0; i < chunks; i++) {
 		ram->chunks[i] = hv_contig_alloc(CHUNK_BYTES, 4096);
 		if (!ram->chunks[i]) {

@@ -23,8 +23,8 @@ enum datastore_state {
 const char *datastore_state_text(enum datastore_state state);
 
 /*
- * Opens a datastore and returns at once; it attaches, and after a loss attaches again, in the background for ever. The configuration is copied.
- * -EINVAL (impossible configuration), -EEXIST (name in use), -ENOMEM, -ENOSPC (DATASTORE_MAX).
+ * Opens a datastore and returns at once; it attaches, and after a loss attaches again, in the background for ever. The configuration is
+ * copied. -EINVAL (impossible configuration), -EEXIST (name in use), -ENOMEM, -ENOSPC (DATASTORE_MAX).
  */
 int datastore_open(const struct datastore_config *config, struct datastore **out) HV_MUST_CHECK;
 /* Ends it and the disks' requests that still wait (-ESHUTDOWN). @pre all disks closed, no fiber in a call. */
@@ -39,7 +39,7 @@ void datastore_on_change(struct datastore *ds, void (*changed)(struct datastore 
 int datastore_wait(struct datastore *ds, uint64_t deadline_ns) HV_MUST_CHECK;
 
 struct datastore_disk_options {
-	uint64_t size_bytes;  /* NFS: a new or smaller file is made this large; RAM: size of a named disk. 0 = as found */
+	uint64_t size_bytes; /* NFS: a new or smaller file is made this large; RAM: size of a named disk. 0 = as found */
 	bool read_only;
 	uint64_t deadline_ns; /* of opening; 0 = waits for ever */
 };
@@ -48,7 +48,8 @@ struct datastore_disk_options {
  * Fiber: opens a disk, waiting for the datastore. NFS: `file` is its path. LUN: "" (the LUN is one disk). RAM: "" = all of it, or a name.
  * A disk is open once, except read-only by all. -EBUSY, -ENOENT, -EINVAL, -ETIMEDOUT, -ENOMEM, -ENOSPC, what storage/file.h says.
  */
-int datastore_disk_open(struct datastore *ds, const char *file, const struct datastore_disk_options *options, struct blk_dev **out) HV_MUST_CHECK;
+int datastore_disk_open(
+	struct datastore *ds, const char *file, const struct datastore_disk_options *options, struct blk_dev **out) HV_MUST_CHECK;
 /* @pre no request in flight. A RAM disk keeps its contents until the datastore is closed. */
 void datastore_disk_close(struct datastore *ds, struct blk_dev *disk);
 
@@ -56,7 +57,8 @@ void datastore_disk_close(struct datastore *ds, struct blk_dev *disk);
  * Fiber: a whole file of an NFS datastore in memory (kernels, initrds), waiting for the datastore. Free with datastore_file_unload.
  * -EOPNOTSUPP (no files here), -EFBIG, what storage/file.h says.
  */
-int datastore_file_load(struct datastore *ds, const char *path, size_t max_bytes, void **data, size_t *bytes, uint64_t deadline_ns) HV_MUST_CHECK;
+int datastore_file_load(
+	struct datastore *ds, const char *path, size_t max_bytes, void **data, size_t *bytes, uint64_t deadline_ns) HV_MUST_CHECK;
 void datastore_file_unload(void *data, size_t bytes);
 
 /* All datastores, in the order of opening: i from 0 to datastore_count() - 1. */

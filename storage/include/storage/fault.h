@@ -1,6 +1,6 @@
 /*
- * A disk that misbehaves on purpose: stacked on any disk, it delays, fails, tears or swallows requests. For tests and benches: every user of
- * a disk is tried over it.
+ * A disk that misbehaves on purpose: stacked on any disk, it delays, fails, tears or swallows requests. For tests and benches: every user
+ * of a disk is tried over it.
  */
 #ifndef STORAGE_FAULT_H
 #define STORAGE_FAULT_H

@@ -1,9 +1,9 @@
 /*
  * Contract: an export that holds files, and a file as a disk (hv/blk.h). Offered by storage/nfs.
  *
- * Paths are relative to the export, "/" between components, no "." or "..", no leading "/". All functions are for a fiber on the store's core:
- * they wait for the server, also through its loss, until deadline_ns (hv_now_ns() scale; 0 = for ever).
- * Errors of all: -ETIMEDOUT, -ENOENT, -EACCES, -ENOTDIR, -EISDIR, -EINVAL (path), -EIO, -ENOSPC, -EROFS, -ENAMETOOLONG, -ESHUTDOWN (store closed).
+ * Paths are relative to the export, "/" between components, no "." or "..", no leading "/". All functions are for a fiber on the store's
+ * core: they wait for the server, also through its loss, until deadline_ns (hv_now_ns() scale; 0 = for ever). Errors of all: -ETIMEDOUT,
+ * -ENOENT, -EACCES, -ENOTDIR, -EISDIR, -EINVAL (path), -EIO, -ENOSPC, -EROFS, -ENAMETOOLONG, -ESHUTDOWN (store closed).
  */
 #ifndef STORAGE_FILE_H
 #define STORAGE_FILE_H
@@ -28,8 +28,8 @@ struct file_store_ops {
 	int (*open)(struct file_store *store, const char *path, unsigned flags, struct file **out, uint64_t deadline_ns);
 	int (*create)(struct file_store *store, const char *path, uint64_t size_bytes, uint64_t deadline_ns);
 	int (*truncate)(struct file *file, uint64_t size_bytes, uint64_t deadline_ns);
-	int (*list)(struct file_store *store, const char *path, void (*entry)(void *arg, const char *name, const struct file_info *info), void *arg,
-		    uint64_t deadline_ns);
+	int (*list)(struct file_store *store, const char *path, void (*entry)(void *arg, const char *name, const struct file_info *info),
+		void *arg, uint64_t deadline_ns);
 };
 
 struct file_store {
@@ -52,8 +52,8 @@ int file_create(struct file_store *store, const char *path, uint64_t size_bytes,
 /* Sets the size of an open file, also of its disk. @pre no request beyond it in flight */
 int file_truncate(struct file *file, uint64_t size_bytes, uint64_t deadline_ns) HV_MUST_CHECK;
 /* Calls entry for each entry of a directory ("" = the export's root), without "." and "..". */
-int file_list(struct file_store *store, const char *path, void (*entry)(void *arg, const char *name, const struct file_info *info), void *arg,
-	      uint64_t deadline_ns) HV_MUST_CHECK;
+int file_list(struct file_store *store, const char *path, void (*entry)(void *arg, const char *name, const struct file_info *info),
+	void *arg, uint64_t deadline_ns) HV_MUST_CHECK;
 /*
  * Reads a whole file into memory of its own (a kernel, an initrd). -EFBIG when it is larger than max_bytes, -ENOMEM. Give it back with
  * file_unload. An empty file gives *data = NULL, *bytes = 0.

@@ -1,6 +1,6 @@
 /*
- * The state of a connection to storage, the same for both protocols: what it is doing, since when, what went wrong last, and how long to wait
- * before the next attempt. Keeps the log readable: one line when storage is lost, one when it is back, and in between only news.
+ * The state of a connection to storage, the same for both protocols: what it is doing, since when, what went wrong last, and how long to
+ * wait before the next attempt. Keeps the log readable: one line when storage is lost, one when it is back, and in between only news.
  *
  *   CLOSED --open--> CONNECTING -> LOGIN (iSCSI login / MOUNT) -> PROBING (capacity / FSINFO) -> READY
  *                        ^             |                             |                            |
@@ -40,12 +40,12 @@ struct storage_link {
 	const char *name;  /* the datastore's, for the log */
 	const char *proto; /* "iscsi", "nfs": first part of event ids */
 	enum storage_link_state state;
-	uint64_t since_ns;      /* start of this state */
-	uint64_t lost_ns;       /* when READY was left, or the first attempt began; 0 while READY */
+	uint64_t since_ns; /* start of this state */
+	uint64_t lost_ns;  /* when READY was left, or the first attempt began; 0 while READY */
 	uint64_t last_log_ns;
-	unsigned failures;      /* attempts since READY */
-	bool refused;           /* the server answered and said no: longer back-off */
-	bool was_ready;         /* at least once */
+	unsigned failures;                  /* attempts since READY */
+	bool refused;                       /* the server answered and said no: longer back-off */
+	bool was_ready;                     /* at least once */
 	char reason[STORAGE_LINK_TEXT_MAX]; /* of the last failure */
 	struct storage_link_stats stats;
 	/* Told after READY is entered or left, and at CLOSED; may be NULL. */

@@ -9,7 +9,8 @@
 
 #define LUN_NAA_MAX 16
 
-/* From standard INQUIRY data (SPC-4 6.4.2) and VPD pages 80h and 83h (SPC-4 7.8.14, 7.8.6). Texts are trimmed, printable, NUL-terminated. */
+/* From standard INQUIRY data (SPC-4 6.4.2) and VPD pages 80h and 83h (SPC-4 7.8.14, 7.8.6). Texts are trimmed, printable, NUL-terminated.
+ */
 struct lun_identity {
 	char vendor[9], product[17], revision[5];
 	char serial[65];

@@ -13,12 +13,12 @@ struct blk_queue {
 };
 
 enum storage_scratch {
-	STORAGE_SCRATCH_SEQ,      /* order of submission */
-	STORAGE_SCRATCH_PROGRESS, /* bytes of the request that are finished */
-	STORAGE_SCRATCH_PHASE,    /* step of a request that needs several commands */
-	STORAGE_SCRATCH_RETRIES,  /* low 32 bits: bounded retries; high: waits */
+	STORAGE_SCRATCH_SEQ,        /* order of submission */
+	STORAGE_SCRATCH_PROGRESS,   /* bytes of the request that are finished */
+	STORAGE_SCRATCH_PHASE,      /* step of a request that needs several commands */
+	STORAGE_SCRATCH_RETRIES,    /* low 32 bits: bounded retries; high: waits */
 	STORAGE_SCRATCH_NOT_BEFORE, /* hv_now_ns() before which it is not sent again; 0 = at once */
-	STORAGE_SCRATCH_OP,       /* the command slot that carries it, NULL while it waits */
+	STORAGE_SCRATCH_OP,         /* the command slot that carries it, NULL while it waits */
 };
 
 static inline void blk_queue_push(struct blk_queue *q, struct blk_req *req)

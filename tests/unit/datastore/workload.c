@@ -5,9 +5,9 @@
  *   test-storage-workload SECONDS DATASTORE...
  *     DATASTORE: iscsi:NAME:PORT:TARGET:LUN[:USER:SECRET] | nfs:NAME:NFS_PORT:MOUNT_PORT:SERVER:EXPORT:FILE | ram:NAME
  *
- * Each datastore gets reads and writes of 4 to 256 KiB at random places of its first 16 MiB, 16 at a time, none overlapping another, with a flush
- * now and then; each block's contents name the block and the write that made them, and every read is checked against the last write that was
- * done. At the end everything is read once more. Prints "ready NAME" when a disk is open, and for each datastore a line of JSON.
+ * Each datastore gets reads and writes of 4 to 256 KiB at random places of its first 16 MiB, 16 at a time, none overlapping another, with a
+ * flush now and then; each block's contents name the block and the write that made them, and every read is checked against the last write
+ * that was done. At the end everything is read once more. Prints "ready NAME" when a disk is open, and for each datastore a line of JSON.
  * Ends with 0 when no request failed and nothing differed.
  */
 #include <datastore/datastore.h>
@@ -150,7 +150,8 @@ static void start(struct job *j, struct slot *s, uint8_t op, uint32_t first, uin
 {
 	s->first = first;
 	s->count = count;
-	s->req = (struct blk_req){.op = op, .offset_bytes = (uint64_t)first * BLOCK, .length_bytes = (uint64_t)count * BLOCK, .done = done, .owner = s};
+	s->req = (struct blk_req){
+		.op = op, .offset_bytes = (uint64_t)first * BLOCK, .length_bytes = (uint64_t)count * BLOCK, .done = done, .owner = s};
 	if (op == BLK_WRITE) {
 		s->req.flags = random64() % 32 == 0 ? BLK_F_FUA : 0;
 		for (uint32_t i = 0; i < count; i++)
@@ -246,7 +247,7 @@ static char *field(char **at)
 {
 	char *f = strsep(at, ":");
 
-	return f ? f : (char *)(uintptr_t)"";
+	return f ? f : (char *)(uintptr_t) "";
 }
 
 static void parse(struct job *j, const char *spec)
@@ -292,13 +293,16 @@ static void report(struct job *j)
 	struct datastore_stats s;
 
 	datastore_stats(j->ds, &s);
-	printf("{\"name\": \"%s\", \"state\": \"%s\", \"finished\": %s, \"ios\": %llu, \"flushes\": %llu, \"errors\": %llu, \"mismatches\": %llu, "
-	       "\"longest_gap_ms\": %llu, \"losses\": %llu, \"attempts\": %llu, \"refused\": %llu, \"replayed\": %llu, \"retried\": %llu, \"resent\": %llu, "
+	printf("{\"name\": \"%s\", \"state\": \"%s\", \"finished\": %s, \"ios\": %llu, \"flushes\": %llu, \"errors\": %llu, "
+	       "\"mismatches\": %llu, "
+	       "\"longest_gap_ms\": %llu, \"losses\": %llu, \"attempts\": %llu, \"refused\": %llu, \"replayed\": %llu, \"retried\": %llu, "
+	       "\"resent\": %llu, "
 	       "\"commits\": %llu}\n",
-	       j->name, datastore_state_text(s.state), j->finished ? "true" : "false", (unsigned long long)j->done, (unsigned long long)j->flushes,
-	       (unsigned long long)j->errors, (unsigned long long)j->mismatches, (unsigned long long)(j->longest_gap_ns / 1000000),
-	       (unsigned long long)s.link.losses, (unsigned long long)s.link.attempts, (unsigned long long)s.link.refused,
-	       (unsigned long long)s.link.replayed, (unsigned long long)s.link.retried, (unsigned long long)s.resent, (unsigned long long)s.commits);
+		j->name, datastore_state_text(s.state), j->finished ? "true" : "false", (unsigned long long)j->done,
+		(unsigned long long)j->flushes, (unsigned long long)j->errors, (unsigned long long)j->mismatches,
+		(unsigned long long)(j->longest_gap_ns / 1000000), (unsigned long long)s.link.losses, (unsigned long long)s.link.attempts,
+		(unsigned long long)s.link.refused, (unsigned long long)s.link.replayed, (unsigned long long)s.link.retried,
+		(unsigned long long)s.resent, (unsigned long long)s.commits);
 }
 
 int main(int argc, char **argv)

@@ -13,11 +13,11 @@
 struct iscsi_initiator;
 
 /*
- * Starts a session and returns at once; it connects, logs in and reconnects for ever in the background (storage/link.h). The configuration is
- * copied; the copy of the CHAP secret is wiped by close. name must outlive the session. -ENOMEM, -EINVAL (no portal, no target).
+ * Starts a session and returns at once; it connects, logs in and reconnects for ever in the background (storage/link.h). The configuration
+ * is copied; the copy of the CHAP secret is wiped by close. name must outlive the session. -ENOMEM, -EINVAL (no portal, no target).
  */
-int iscsi_initiator_open(const struct iscsi_config *config, const char *name, void (*changed)(struct storage_link *link, void *arg), void *arg,
-			 struct iscsi_initiator **out) HV_MUST_CHECK;
+int iscsi_initiator_open(const struct iscsi_config *config, const char *name, void (*changed)(struct storage_link *link, void *arg),
+	void *arg, struct iscsi_initiator **out) HV_MUST_CHECK;
 /* Ends the session: requests that still wait end with -ESHUTDOWN. Not from a request's done(). */
 void iscsi_initiator_close(struct iscsi_initiator *s);
 /*

@@ -13,10 +13,10 @@
 struct nfs_initiator;
 
 struct nfs_durability_stats {
-	uint64_t commits;           /* COMMITs that succeeded */
-	uint64_t resent;            /* writes sent again, after they had been done(0), because they were not committed yet when the server was lost */
-	uint64_t verifier_changes;  /* server instances seen to have forgotten uncommitted writes */
-	uint64_t lost_writes;       /* resent writes that the server refused: reported by the next flush, and in the log */
+	uint64_t commits; /* COMMITs that succeeded */
+	uint64_t resent;  /* writes sent again, after they had been done(0), because they were not committed yet when the server was lost */
+	uint64_t verifier_changes; /* server instances seen to have forgotten uncommitted writes */
+	uint64_t lost_writes;      /* resent writes that the server refused: reported by the next flush, and in the log */
 };
 
 /*
@@ -24,7 +24,7 @@ struct nfs_durability_stats {
  * -ENOMEM, -EINVAL (no server, no export, a version other than 3).
  */
 int nfs_initiator_open(const struct nfs_config *config, const char *name, void (*changed)(struct storage_link *link, void *arg), void *arg,
-		       struct nfs_initiator **out) HV_MUST_CHECK;
+	struct nfs_initiator **out) HV_MUST_CHECK;
 /* Ends the mount. @pre no file of it is open, no fiber waits in it. Not from a request's done(). */
 void nfs_initiator_close(struct nfs_initiator *n);
 struct file_store *nfs_initiator_store(struct nfs_initiator *n);

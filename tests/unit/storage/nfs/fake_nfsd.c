@@ -12,8 +12,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include <nfsc/libnfs.h>
 #include <nfsc/libnfs-raw.h>
+#include <nfsc/libnfs.h>
 
 #define HAVE_SOCKADDR_STORAGE 1
 #define HAVE_NET_IF_H 1
@@ -67,7 +67,8 @@ static int do_fsinfo(struct rpc_context *rpc, struct rpc_msg *call, void *opaque
 {
 	FSINFO3res res = {.status = NFS3_OK};
 
-	res.FSINFO3res_u.resok = (FSINFO3resok){.rtmax = 1 << 20, .rtpref = 1 << 20, .wtmax = 1 << 20, .wtpref = 1 << 20, .maxfilesize = INT64_MAX};
+	res.FSINFO3res_u.resok =
+		(FSINFO3resok){.rtmax = 1 << 20, .rtpref = 1 << 20, .wtmax = 1 << 20, .wtpref = 1 << 20, .maxfilesize = INT64_MAX};
 	return fake_nfsd_faults.swallow ? 0 : reply(rpc, call, &res, (zdrproc_t)zdr_FSINFO3res, 0);
 }
 
@@ -181,7 +182,7 @@ static void disconnect(struct connection *c)
 		free(endpoint);
 	}
 	for (struct rpc_pdu *pdu = c->rpc->outqueue.head; pdu; pdu = pdu->next)
-		pdu->cb = unsent; /* a reply has none, and the library calls it */
+		pdu->cb = unsent;    /* a reply has none, and the library calls it */
 	rpc_destroy_context(c->rpc); /* closes the socket */
 	c->rpc = NULL;
 }
@@ -218,7 +219,8 @@ uint16_t fake_nfsd_start(void)
 	memcpy(verifier, "instance", 8);
 	fake_nfsd_writes = fake_nfsd_commits = 0;
 	listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-	if (bind(listener, (struct sockaddr *)&a, sizeof(a)) || listen(listener, 8) || getsockname(listener, (struct sockaddr *)&a, &length))
+	if (bind(listener, (struct sockaddr *)&a, sizeof(a)) || listen(listener, 8) ||
+		getsockname(listener, (struct sockaddr *)&a, &length))
 		return 0;
 	return ntohs(a.sin_port);
 }

@@ -1,7 +1,7 @@
 /*
  * An NFSv3 server in this process, over a real loopback socket, stepped by the test: one export, one file, and a cache that really forgets.
- * A WRITE UNSTABLE goes to the cache; COMMIT and FILE_SYNC make it stable; fake_nfsd_crash drops the cache and every connection and changes the
- * write verifier, as a server that lost power does.
+ * A WRITE UNSTABLE goes to the cache; COMMIT and FILE_SYNC make it stable; fake_nfsd_crash drops the cache and every connection and changes
+ * the write verifier, as a server that lost power does.
  */
 #ifndef FAKE_NFSD_H
 #define FAKE_NFSD_H
@@ -11,14 +11,14 @@
 #define FAKE_FILE_BYTES (1u << 20)
 
 struct fake_nfsd_faults {
-	unsigned jukebox_every;  /* every n-th READ, WRITE, COMMIT answers NFS3ERR_JUKEBOX */
-	unsigned short_every;    /* every n-th READ and WRITE moves half of what was asked */
-	unsigned sync_every;     /* every n-th UNSTABLE write is answered FILE_SYNC */
-	bool swallow;            /* calls are read and never answered */
-	uint32_t write_status;   /* when not 0: the answer to every WRITE */
-	uint32_t commit_status;  /* likewise COMMIT */
-	uint32_t read_status;    /* likewise READ */
-	uint32_t mount_status;   /* likewise MNT */
+	unsigned jukebox_every; /* every n-th READ, WRITE, COMMIT answers NFS3ERR_JUKEBOX */
+	unsigned short_every;   /* every n-th READ and WRITE moves half of what was asked */
+	unsigned sync_every;    /* every n-th UNSTABLE write is answered FILE_SYNC */
+	bool swallow;           /* calls are read and never answered */
+	uint32_t write_status;  /* when not 0: the answer to every WRITE */
+	uint32_t commit_status; /* likewise COMMIT */
+	uint32_t read_status;   /* likewise READ */
+	uint32_t mount_status;  /* likewise MNT */
 };
 
 extern struct fake_nfsd_faults fake_nfsd_faults;

@@ -1,6 +1,6 @@
 /*
- * A file as a disk over a server that really forgets (fake_nfsd.c): what was done(0) is read back through every loss, what was flushed is on
- * stable storage, each request ends exactly once.
+ * A file as a disk over a server that really forgets (fake_nfsd.c): what was done(0) is read back through every loss, what was flushed is
+ * on stable storage, each request ends exactly once.
  */
 #include "test.h"
 #include <errno.h>
@@ -84,7 +84,13 @@ static int run_one(uint8_t op, uint8_t flags, uint64_t offset, void *data, uint3
 	static struct blk_req req;
 
 	seg = (struct hv_seg){data, len};
-	req = (struct blk_req){.op = op, .flags = flags, .offset_bytes = offset, .length_bytes = len, .nsegs = len ? 1 : 0, .segs = &seg, .done = note_end};
+	req = (struct blk_req){.op = op,
+		.flags = flags,
+		.offset_bytes = offset,
+		.length_bytes = len,
+		.nsegs = len ? 1 : 0,
+		.segs = &seg,
+		.done = note_end};
 	ended = 0;
 	end_status = 1;
 	int err = blk_submit(&file->blk, &req);
@@ -203,7 +209,8 @@ static void test_stale_handle(void **state)
 static void test_deadline_and_cancel(void **state)
 {
 	static struct hv_seg seg = {buffer, BLOCK};
-	struct blk_req req = {.op = BLK_WRITE, .length_bytes = BLOCK, .nsegs = 1, .segs = &seg, .done = note_end, .deadline_ns = hv_now_ns() + 300000000};
+	struct blk_req req = {
+		.op = BLK_WRITE, .length_bytes = BLOCK, .nsegs = 1, .segs = &seg, .done = note_end, .deadline_ns = hv_now_ns() + 300000000};
 
 	fake_nfsd_faults.swallow = true;
 	ended = 0;
@@ -285,8 +292,14 @@ static void stress_start(struct slot *s)
 		fill(s->data + i * BLOCK, first + i, s->version);
 	s->segs[0] = (struct hv_seg){s->data, 1024};
 	s->segs[1] = (struct hv_seg){s->data + 1024, count * BLOCK - 1024};
-	s->req = (struct blk_req){.op = write ? BLK_WRITE : BLK_READ, .flags = write && random64() % 8 == 0 ? BLK_F_FUA : 0, .nsegs = 2, .segs = s->segs,
-				  .offset_bytes = (uint64_t)first * BLOCK, .length_bytes = (uint64_t)count * BLOCK, .done = stress_done, .owner = s};
+	s->req = (struct blk_req){.op = write ? BLK_WRITE : BLK_READ,
+		.flags = write && random64() % 8 == 0 ? BLK_F_FUA : 0,
+		.nsegs = 2,
+		.segs = s->segs,
+		.offset_bytes = (uint64_t)first * BLOCK,
+		.length_bytes = (uint64_t)count * BLOCK,
+		.done = stress_done,
+		.owner = s};
 	s->busy = true;
 	assert_int_equal(blk_submit(&file->blk, &s->req), 0);
 }
@@ -326,7 +339,8 @@ static void stress(const struct fake_nfsd_faults *faults, unsigned rounds, unsig
 	memset(version, 0, sizeof(version));
 	memset(locked, 0, sizeof(locked));
 	memset(slots, 0, sizeof(slots));
-	/* A server that forgets and keeps the connection gives old data to a READ before anything can show it (docs/internals/storage.md). */
+	/* A server that forgets and keeps the connection gives old data to a READ before anything can show it (docs/internals/storage.md).
+	 */
 	reads_unchecked = quiet;
 	fake_nfsd_faults = *faults;
 	for (unsigned round = 1; round <= rounds; round++) {
@@ -335,7 +349,7 @@ static void stress(const struct fake_nfsd_faults *faults, unsigned rounds, unsig
 				stress_start(&slots[i]);
 		turn();
 		if (crash_every && round % crash_every == 0)
-			fake_nfsd_crash(random64() % 4 != 0, quiet && random64() % 2);
+			fake_nfsd_crash(random64() % 4 != 0, quiet && round / crash_every % 2);
 		if (round % 1500 == 0)
 			stress_check_stable();
 	}
@@ -375,10 +389,22 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-		T(test_flush_makes_stable), T(test_fua_is_stable), T(test_forgotten_write_is_sent_again), T(test_commit_verifier_change),
-		T(test_replay_keeps_order_with_stable_write), T(test_errors_reach_the_request), T(test_lost_write_is_told_by_flush),
-		T(test_commit_refused_is_told), T(test_stale_handle), T(test_deadline_and_cancel), T(test_past_the_end_reads_zero), T(test_stress_steady),
-		T(test_stress_short_and_sync), T(test_stress_crashes), T(test_stress_quiet_crashes), T(test_stress_jukebox),
+		T(test_flush_makes_stable),
+		T(test_fua_is_stable),
+		T(test_forgotten_write_is_sent_again),
+		T(test_commit_verifier_change),
+		T(test_replay_keeps_order_with_stable_write),
+		T(test_errors_reach_the_request),
+		T(test_lost_write_is_told_by_flush),
+		T(test_commit_refused_is_told),
+		T(test_stale_handle),
+		T(test_deadline_and_cancel),
+		T(test_past_the_end_reads_zero),
+		T(test_stress_steady),
+		T(test_stress_short_and_sync),
+		T(test_stress_crashes),
+		T(test_stress_quiet_crashes),
+		T(test_stress_jukebox),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
