@@ -1,6 +1,6 @@
 /*
- * The ACPI tables a guest finds (ACPI 6.4, 5.2): what there is, where, and how to turn it off. Built in private memory, then copied to guest
- * memory at 0xe0000, once: constant for a VM's life.
+ * The ACPI tables a guest finds (ACPI 6.4, 5.2): what there is, where, and how to turn it off. Built in private memory, then copied to
+ * guest memory at 0xe0000, once: constant for a VM's life.
  */
 #include "vdev/acpi.h"
 #include "vdev/ioapic.h"

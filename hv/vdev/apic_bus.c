@@ -1,4 +1,5 @@
-/* The APIC bus (apic_bus.h): destinations and delivery. SDM vol. 3, 11.6 "Issuing interprocessor interrupts", 11.11 "Message signalled interrupts". */
+/* The APIC bus (apic_bus.h): destinations and delivery. SDM vol. 3, 11.6 "Issuing interprocessor interrupts", 11.11 "Message signalled
+ * interrupts". */
 #include "vdev/apic_bus.h"
 #include "vdev/irq.h"
 #include "vdev/lapic_impl.h"

@@ -1,6 +1,6 @@
 /*
- * Port 0xf4: a write ends the VM, its value (8, 16 or 32 bits) becomes the VM's exit code; only with config.debug_exit. Port 0x80: POST codes,
- * and what guests write to for a short delay; it answers so that such a write is not counted as an access to nothing.
+ * Port 0xf4: a write ends the VM, its value (8, 16 or 32 bits) becomes the VM's exit code; only with config.debug_exit. Port 0x80: POST
+ * codes, and what guests write to for a short delay; it answers so that such a write is not counted as an access to nothing.
  */
 #include "vdev/debug_exit.h"
 #include "vm/vm_impl.h"

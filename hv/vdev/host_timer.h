@@ -1,6 +1,7 @@
 /*
  * The host timer of a device that several vCPUs touch. It lives on io_core: whoever changes the device's state, on whatever core, calls
- * vdev_timer_changed after dropping the device's lock; on io_core `next` is then asked (it takes the lock) when the device has something to do.
+ * vdev_timer_changed after dropping the device's lock; on io_core `next` is then asked (it takes the lock) when the device has something to
+ * do.
  */
 #ifndef HV_VDEV_HOST_TIMER_H
 #define HV_VDEV_HOST_TIMER_H

@@ -1,7 +1,7 @@
 /*
- * The keyboard controller (Intel 8042 as the PC/AT programmed it) without keyboard or mouse: it passes its self test, says that its ports do
- * not work, and pulses the reset line. The FADT tells guests that there is none; this is for those that look anyway. A20 is never masked: the
- * bit only reads back.
+ * The keyboard controller (Intel 8042 as the PC/AT programmed it) without keyboard or mouse: it passes its self test, says that its ports
+ * do not work, and pulses the reset line. The FADT tells guests that there is none; this is for those that look anyway. A20 is never
+ * masked: the bit only reads back.
  */
 #include "vdev/i8042.h"
 #include "vm/state.h"
@@ -82,7 +82,8 @@ static uint8_t read_port(struct i8042 *k, unsigned port)
 		k->s.full = false;
 		return k->s.output;
 	case COMMAND:
-		return (uint8_t)(STATUS_SYSTEM | STATUS_UNLOCKED | (k->s.command ? STATUS_COMMAND : 0) | (k->s.full ? STATUS_OUTPUT_FULL : 0));
+		return (uint8_t)(STATUS_SYSTEM | STATUS_UNLOCKED | (k->s.command ? STATUS_COMMAND : 0) |
+				 (k->s.full ? STATUS_OUTPUT_FULL : 0));
 	default:
 		return (uint8_t)(k->s.a20 << 1);
 	}

@@ -1,6 +1,6 @@
 /*
- * The IOAPIC (Intel 82093AA data sheet; version 0x20 with the EOI register of the ICH family). A level-triggered input is sent once, then its
- * Remote IRR waits for the EOI; if the line is still high then, it is sent again. An edge on a masked input is lost (82093AA, 3.2.4).
+ * The IOAPIC (Intel 82093AA data sheet; version 0x20 with the EOI register of the ICH family). A level-triggered input is sent once, then
+ * its Remote IRR waits for the EOI; if the line is still high then, it is sent again. An edge on a masked input is lost (82093AA, 3.2.4).
  *
  * vm_irq_set lives here: it is where ISA interrupts part ways to PIC and IOAPIC (ISA 0, the PIT, is IOAPIC input 2: the MADT says so).
  */

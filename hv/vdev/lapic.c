@@ -1,5 +1,6 @@
 /*
- * The local APIC of one vCPU (lapic.h): registers, priorities, EOI, ICR. The timer is in lapic_timer.c, the bus between LAPICs in apic_bus.c.
+ * The local APIC of one vCPU (lapic.h): registers, priorities, EOI, ICR. The timer is in lapic_timer.c, the bus between LAPICs in
+ *apic_bus.c.
  *
  * One register file serves both ways in: the xAPIC page (register n at offset n << 4) and the x2APIC MSRs (register n at 0x800 + n).
  * Modes (SDM vol. 3, figure 11-27):
@@ -8,8 +9,8 @@
  *
  * Invariants: isr_top is the highest bit of isr. Only this vCPU's core moves bits from irr to isr; any core may add bits to irr.
  */
-#include "vdev/lapic_impl.h"
 #include "vdev/ioapic.h"
+#include "vdev/lapic_impl.h"
 #include "vdev/pic.h"
 #include "virt/gmem.h"
 #include "virt/iobus.h"
@@ -442,7 +443,8 @@ static bool x2_readable(unsigned reg)
 		return true;
 	if (reg >= R_LVT && reg <= R_CURRENT_COUNT)
 		return true;
-	return reg == R_ID || reg == R_VERSION || reg == R_TPR || reg == R_PPR || reg == R_LDR || reg == R_SVR || reg == R_ICR || reg == R_DIVIDE;
+	return reg == R_ID || reg == R_VERSION || reg == R_TPR || reg == R_PPR || reg == R_LDR || reg == R_SVR || reg == R_ICR ||
+	       reg == R_DIVIDE;
 }
 
 static bool x2_writable(unsigned reg)

@@ -1,7 +1,7 @@
 /*
- * The local APIC of one vCPU (SDM vol. 3 ch. 11, APM vol. 2 ch. 16): xAPIC page at 0xfee00000, x2APIC MSRs, timer, inter-processor interrupts.
- * Calls: exit context (or loop) on the vCPU's own core, unless said otherwise. What other cores may do is set IRR bits: vm_msi_send and the
- * interrupt controllers do that for them.
+ * The local APIC of one vCPU (SDM vol. 3 ch. 11, APM vol. 2 ch. 16): xAPIC page at 0xfee00000, x2APIC MSRs, timer, inter-processor
+ * interrupts. Calls: exit context (or loop) on the vCPU's own core, unless said otherwise. What other cores may do is set IRR bits:
+ * vm_msi_send and the interrupt controllers do that for them.
  */
 #ifndef HV_VDEV_LAPIC_H
 #define HV_VDEV_LAPIC_H

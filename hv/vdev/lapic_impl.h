@@ -21,7 +21,7 @@ struct state_writer;
 struct state_reader;
 
 #define LAPIC_MMIO_BASE 0xfee00000u
-#define LAPIC_BUS_NS 1u     /* one timer tick at divide-by-1: a bus clock of 1 GHz */
+#define LAPIC_BUS_NS 1u /* one timer tick at divide-by-1: a bus clock of 1 GHz */
 #define LAPIC_VECTORS 256u
 #define LAPIC_WORDS (LAPIC_VECTORS / 64)
 #define LAPIC_VERSION 0x14u /* integrated APIC */
@@ -64,7 +64,7 @@ struct lapic {
 	uint32_t lvt[LVT_COUNT];
 	uint64_t pv_eoi_gpa; /* paravirtual EOI: the guest's flag byte, 0 off */
 	bool pv_offered;     /* the flag was set for isr_top: the guest may end it by clearing the flag */
-	bool ext_offered; /* lapic_has_interrupt named the PIC's vector */
+	bool ext_offered;    /* lapic_has_interrupt named the PIC's vector */
 
 	/* Timer (lapic_timer.c). */
 	struct hv_timer timer;
@@ -72,8 +72,8 @@ struct lapic {
 	uint64_t tsc_deadline;   /* 0: not armed */
 	uint64_t start_ns;       /* when the count was init_count */
 	uint32_t init_count, divide;
-	bool timer_running;      /* one-shot: not yet expired; periodic: init_count is not 0 */
-	_Atomic bool retired;    /* platform_destroy: never arm again */
+	bool timer_running;   /* one-shot: not yet expired; periodic: init_count is not 0 */
+	_Atomic bool retired; /* platform_destroy: never arm again */
 	_Atomic bool timer_synced;
 
 	/* Constant. */
@@ -81,7 +81,7 @@ struct lapic {
 	bool boot;
 	struct vcpu *vcpu;
 	struct vm *vm;
-	struct pic *pic;       /* the boot vCPU's LINT0; NULL for the others */
+	struct pic *pic; /* the boot vCPU's LINT0; NULL for the others */
 	struct ioapic *ioapic;
 
 	/* Counters, own core. */
@@ -90,7 +90,8 @@ struct lapic {
 
 /* Sets up a zeroed LAPIC in its power-on state. */
 void lapic_init(struct lapic *l, struct vcpu *vcpu, struct pic *pic, struct ioapic *ioapic);
-/* Power-on: like INIT, and IA32_APIC_BASE too; the boot vCPU's LINT0/LINT1 as firmware leaves them. @pre its vCPU does not run. Any core. */
+/* Power-on: like INIT, and IA32_APIC_BASE too; the boot vCPU's LINT0/LINT1 as firmware leaves them. @pre its vCPU does not run. Any core.
+ */
 void lapic_power_on(struct lapic *l);
 /* Requests an interrupt. Any core, any context. */
 void lapic_set_irr(struct lapic *l, uint8_t vector, bool level);
@@ -115,7 +116,8 @@ void lapic_timer_set_divide(struct lapic *l, uint32_t divide);
 void lapic_timer_set_lvt(struct lapic *l, uint32_t lvt);
 uint32_t lapic_timer_current(struct lapic *l);
 void lapic_timer_set_deadline(struct lapic *l, uint64_t tsc);
-/* Makes the host timer agree with the state, on the vCPU's core; posts a message when called on another. @pre its vCPU does not run there. */
+/* Makes the host timer agree with the state, on the vCPU's core; posts a message when called on another. @pre its vCPU does not run there.
+ */
 void lapic_timer_sync(struct lapic *l);
 uint64_t lapic_timer_elapsed_ns(struct lapic *l);
 

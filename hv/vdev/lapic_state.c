@@ -17,8 +17,8 @@ void lapic_save(struct lapic *l, struct state_writer *w)
 	state_put_u64(w, l->tsc_deadline);
 	state_put_u64(w, lapic_timer_elapsed_ns(l));
 	state_put_u64(w, l->pv_eoi_gpa);
-	const uint32_t regs[] = {atomic_load(&l->svr), atomic_load(&l->ldr), atomic_load(&l->dfr), l->tpr, l->esr, atomic_load(&l->esr_pending),
-		l->icr_low, l->icr_high, l->divide, l->init_count};
+	const uint32_t regs[] = {atomic_load(&l->svr), atomic_load(&l->ldr), atomic_load(&l->dfr), l->tpr, l->esr,
+		atomic_load(&l->esr_pending), l->icr_low, l->icr_high, l->divide, l->init_count};
 	for (unsigned i = 0; i < HV_ARRAY_LEN(regs); i++)
 		state_put_u32(w, regs[i]);
 	for (unsigned i = 0; i < LVT_COUNT; i++)
@@ -51,8 +51,8 @@ int lapic_decode(struct lapic_state *s, struct state_reader *r, unsigned index)
 	s->tsc_deadline = state_get_u64(r);
 	s->timer_elapsed_ns = state_get_u64(r);
 	s->pv_eoi_gpa = state_get_u64(r);
-	uint32_t *const regs[] = {&s->svr, &s->ldr, &s->dfr, &s->tpr, &s->esr, &s->esr_pending, &s->icr_low, &s->icr_high, &s->divide,
-		&s->init_count};
+	uint32_t *const regs[] = {
+		&s->svr, &s->ldr, &s->dfr, &s->tpr, &s->esr, &s->esr_pending, &s->icr_low, &s->icr_high, &s->divide, &s->init_count};
 	for (unsigned i = 0; i < HV_ARRAY_LEN(regs); i++)
 		*regs[i] = state_get_u32(r);
 	for (unsigned i = 0; i < LVT_COUNT; i++)

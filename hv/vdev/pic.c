@@ -1,6 +1,6 @@
 /*
- * A pair of 8259A interrupt controllers and the two ELCR registers of a PCI south bridge (Intel 8259A data sheet; 82371SB, 4.3.3). The slave
- * hangs on input 2 of the master. The master's INT pin goes to the boot vCPU's LINT0 (lapic.c looks at pic_output).
+ * A pair of 8259A interrupt controllers and the two ELCR registers of a PCI south bridge (Intel 8259A data sheet; 82371SB, 4.3.3). The
+ * slave hangs on input 2 of the master. The master's INT pin goes to the boot vCPU's LINT0 (lapic.c looks at pic_output).
  *
  * An initialisation, by writes:   ICW1 (even port, bit 4) -> ICW2 -> ICW3 -> ICW4 if ICW1 bit 0 -> ready
  */
@@ -40,7 +40,7 @@ static int pending(const struct pic_chip *c)
 		return -1;
 	uint8_t blocking = c->special_mask ? (uint8_t)(c->isr & ~c->imr) : c->isr;
 	if (c->special_nested)
-		blocking &= (uint8_t)~(1u << CASCADE); /* special fully nested: the slave may interrupt its own handler */
+		blocking &= (uint8_t) ~(1u << CASCADE); /* special fully nested: the slave may interrupt its own handler */
 	int serving = first(c, blocking);
 	return serving < 0 || rank(c, irq) < rank(c, serving) ? irq : -1;
 }
@@ -144,13 +144,13 @@ static void ocw2(struct pic_chip *c, uint8_t value)
 	case 5:
 		if (serving < 0)
 			break;
-		c->isr &= (uint8_t)~(1u << serving);
+		c->isr &= (uint8_t) ~(1u << serving);
 		if (command == 5)
 			c->lowest = (uint8_t)serving;
 		break;
 	case 3: /* specific EOI, 7: and rotate */
 	case 7:
-		c->isr &= (uint8_t)~(1u << irq);
+		c->isr &= (uint8_t) ~(1u << irq);
 		if (command == 7)
 			c->lowest = (uint8_t)irq;
 		break;
@@ -302,9 +302,21 @@ int pic_decode(struct pic_state *s, struct state_reader *r)
 		struct pic_chip *c = &s->chip[i];
 		uint8_t b[15];
 		state_get(r, b, sizeof(b));
-		*c = (struct pic_chip){.irr = b[0], .isr = b[1], .imr = b[2], .lines = b[3], .elcr = b[4], .base = b[5], .lowest = b[6], .icw = b[7],
-			.icw4_needed = b[8], .auto_eoi = b[9], .rotate_auto = b[10], .special_mask = b[11], .special_nested = b[12],
-			.read_isr = b[13], .poll = b[14]};
+		*c = (struct pic_chip){.irr = b[0],
+			.isr = b[1],
+			.imr = b[2],
+			.lines = b[3],
+			.elcr = b[4],
+			.base = b[5],
+			.lowest = b[6],
+			.icw = b[7],
+			.icw4_needed = b[8],
+			.auto_eoi = b[9],
+			.rotate_auto = b[10],
+			.special_mask = b[11],
+			.special_nested = b[12],
+			.read_isr = b[13],
+			.poll = b[14]};
 		ok = ok && c->lowest < 8 && c->icw <= 4 && c->icw != 1 && !(c->base & 7) && !(c->elcr & ~elcr_allowed[i]);
 	}
 	return state_close(r) && ok ? 0 : -EINVAL;

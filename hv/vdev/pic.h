@@ -12,9 +12,9 @@ struct state_reader;
 
 struct pic_chip {
 	uint8_t irr, isr, imr, lines, elcr;
-	uint8_t base;     /* ICW2: vector of input 0 */
-	uint8_t lowest;   /* input of lowest priority; 7: input 0 is highest */
-	uint8_t icw;      /* next expected initialisation word, 0: ready */
+	uint8_t base;   /* ICW2: vector of input 0 */
+	uint8_t lowest; /* input of lowest priority; 7: input 0 is highest */
+	uint8_t icw;    /* next expected initialisation word, 0: ready */
 	bool icw4_needed, auto_eoi, rotate_auto, special_mask, special_nested, read_isr, poll;
 };
 

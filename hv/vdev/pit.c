@@ -1,8 +1,10 @@
 /*
  * The 8254 interval timer (Intel 8254 data sheet) and the system control port 0x61. Counters are not stepped: a channel's value and output
- * follow from the time since it was loaded. Channel 0's output is ISA IRQ 0; a host timer on io_core is armed for its next rising edge only.
+ * follow from the time since it was loaded. Channel 0's output is ISA IRQ 0; a host timer on io_core is armed for its next rising edge
+ * only.
  *
- * Channel: control word -> not loaded (count 0) -> count written -> counting from start_ns. Modes 1 and 5 wait for a gate edge (`triggered`).
+ * Channel: control word -> not loaded (count 0) -> count written -> counting from start_ns. Modes 1 and 5 wait for a gate edge
+ * (`triggered`).
  */
 #include "vdev/pit.h"
 #include "vdev/irq.h"
@@ -293,8 +295,8 @@ void pit_save(struct pit *p, struct state_writer *w)
 		state_put_u32(w, c->count);
 		state_put_u64(w, now - c->start_ns);
 		state_put_u16(w, c->latch);
-		const uint8_t b[] = {c->mode, c->access, c->latched_status, c->write_low, c->latch_bytes, c->bcd, c->gate, c->status_latched,
-			c->read_high, c->write_high, c->triggered};
+		const uint8_t b[] = {c->mode, c->access, c->latched_status, c->write_low, c->latch_bytes, c->bcd, c->gate,
+			c->status_latched, c->read_high, c->write_high, c->triggered};
 		state_put(w, b, sizeof(b));
 	}
 	state_put_u8(w, p->s.speaker);
@@ -315,9 +317,20 @@ int pit_decode(struct pit_state *s, struct state_reader *r)
 		uint64_t age = state_get_u64(r);
 		uint16_t latch = state_get_u16(r);
 		state_get(r, b, sizeof(b));
-		*c = (struct pit_channel){.count = count, .start_ns = now - age, .latch = latch, .mode = b[0], .access = b[1],
-			.latched_status = b[2], .write_low = b[3], .latch_bytes = b[4], .bcd = b[5], .gate = b[6], .status_latched = b[7],
-			.read_high = b[8], .write_high = b[9], .triggered = b[10]};
+		*c = (struct pit_channel){.count = count,
+			.start_ns = now - age,
+			.latch = latch,
+			.mode = b[0],
+			.access = b[1],
+			.latched_status = b[2],
+			.write_low = b[3],
+			.latch_bytes = b[4],
+			.bcd = b[5],
+			.gate = b[6],
+			.status_latched = b[7],
+			.read_high = b[8],
+			.write_high = b[9],
+			.triggered = b[10]};
 		ok = ok && c->mode <= 5 && c->access >= 1 && c->access <= 3 && c->latch_bytes <= 2 && c->count <= modulus(c);
 	}
 	s->speaker = state_get_u8(r) != 0;

@@ -13,10 +13,10 @@ struct state_reader;
 #define PIT_HZ 1193182u
 
 struct pit_channel {
-	uint32_t count;      /* reload value 1..65536 (or 10000 in BCD); 0: not loaded since the control word */
-	uint64_t start_ns;   /* when counting began */
-	uint8_t mode;        /* 0..5 */
-	uint8_t access;      /* 1 low byte, 2 high byte, 3 low then high */
+	uint32_t count;    /* reload value 1..65536 (or 10000 in BCD); 0: not loaded since the control word */
+	uint64_t start_ns; /* when counting began */
+	uint8_t mode;      /* 0..5 */
+	uint8_t access;    /* 1 low byte, 2 high byte, 3 low then high */
 	uint8_t latched_status, write_low;
 	uint16_t latch;
 	uint8_t latch_bytes; /* bytes of the latch still to be read */

@@ -1,4 +1,5 @@
-/* Makes, resets, saves and destroys a VM's fixed devices (platform.h). The order stands in one place for each; destruction is its reverse. */
+/* Makes, resets, saves and destroys a VM's fixed devices (platform.h). The order stands in one place for each; destruction is its reverse.
+ */
 #include "vdev/acpi.h"
 #include "vdev/platform_impl.h"
 #include "virt/vcpu.h"
@@ -21,7 +22,8 @@ static int make_lapics(struct platform *p)
 		lapic_init(&p->lapics[i], vm->vcpus[i], &p->pic, &p->ioapic);
 		vcpu_set_lapic(vm->vcpus[i], &p->lapics[i]);
 	}
-	p->lapic_region = (struct io_region){.start = LAPIC_MMIO_BASE, .bytes = 0x1000, .access = access_lapic_page, .name = "lapic", .arg = p};
+	p->lapic_region =
+		(struct io_region){.start = LAPIC_MMIO_BASE, .bytes = 0x1000, .access = access_lapic_page, .name = "lapic", .arg = p};
 	return iobus_attach(vm, IO_MMIO, &p->lapic_region);
 }
 

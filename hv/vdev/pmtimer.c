@@ -65,7 +65,7 @@ static bool write_byte(struct pm *p, unsigned offset, uint8_t value)
 	uint16_t bits = (uint16_t)(value << 8 * (offset & 1)), mask = (uint16_t)(0xff << 8 * (offset & 1));
 	switch (offset / 2) {
 	case 0:
-		p->s.status &= (uint16_t)~(bits & STS_CLEARABLE);
+		p->s.status &= (uint16_t) ~(bits & STS_CLEARABLE);
 		return false;
 	case 1:
 		p->s.enable = (uint16_t)(((p->s.enable & ~mask) | bits) & EN_ALLOWED);

@@ -1,7 +1,7 @@
 /*
- * The MC146818A real-time clock (Motorola data sheet). The guest's clock is the host's wall clock (hv_wall_ns) plus an offset that the guest
- * changes by setting the time. Register C's flags are computed when somebody looks: the events (periodic, alarm, update) between the last
- * look and now. A host timer on io_core is armed only while one of the three interrupts is enabled, for the next event.
+ * The MC146818A real-time clock (Motorola data sheet). The guest's clock is the host's wall clock (hv_wall_ns) plus an offset that the
+ * guest changes by setting the time. Register C's flags are computed when somebody looks: the events (periodic, alarm, update) between the
+ * last look and now. A host timer on io_core is armed only while one of the three interrupts is enabled, for the next event.
  */
 #include "vdev/rtc.h"
 #include "vdev/irq.h"

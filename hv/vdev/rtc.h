@@ -13,8 +13,8 @@ struct state_reader;
 #define RTC_BYTES 128u
 
 struct rtc_state {
-	int64_t offset_ns;   /* the guest's clock - the host's wall clock */
-	int64_t seen_ns;     /* events up to this instant of the guest's clock are in register C */
+	int64_t offset_ns; /* the guest's clock - the host's wall clock */
+	int64_t seen_ns;   /* events up to this instant of the guest's clock are in register C */
 	uint8_t index;
 	uint8_t ram[RTC_BYTES]; /* registers A, B, C and the alarm live at their addresses; the time only while it is stopped */
 };

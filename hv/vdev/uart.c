@@ -1,11 +1,12 @@
 /*
- * A 16550A serial port (National Semiconductor PC16550D data sheet). Its line is a ring: the guest's bytes go in under the device's lock, the
- * VM's io_core takes them out and gives them to config.console in batches: at the end of a line, when half the ring is full, or 2 ms after the
- * first byte. No byte is lost: with less than a FIFO's room in the ring the transmitter reads as busy, and its empty-interrupt comes when the
- * ring has been drained. A guest that writes without looking at LSR overruns its own transmitter, as on the real thing: counted.
+ * A 16550A serial port (National Semiconductor PC16550D data sheet). Its line is a ring: the guest's bytes go in under the device's lock,
+ * the VM's io_core takes them out and gives them to config.console in batches: at the end of a line, when half the ring is full, or 2 ms
+ * after the first byte. No byte is lost: with less than a FIFO's room in the ring the transmitter reads as busy, and its empty-interrupt
+ * comes when the ring has been drained. A guest that writes without looking at LSR overruns its own transmitter, as on the real thing:
+ * counted.
  *
- * Interrupt line = (highest pending source in IIR) and MCR.OUT2. It drops and rises for each new transmitter-empty, because ISA lines are edge-
- * triggered.
+ * Interrupt line = (highest pending source in IIR) and MCR.OUT2. It drops and rises for each new transmitter-empty, because ISA lines are
+ * edge- triggered.
  */
 #include "vdev/uart.h"
 #include "vdev/irq.h"
@@ -59,7 +60,8 @@ static bool rx_put(struct uart *u, uint8_t byte)
 
 static uint32_t tx_room(struct uart *u)
 {
-	return UART_TX_RING - (atomic_load_explicit(&u->tx_head, memory_order_relaxed) - atomic_load_explicit(&u->tx_tail, memory_order_acquire));
+	return UART_TX_RING -
+	       (atomic_load_explicit(&u->tx_head, memory_order_relaxed) - atomic_load_explicit(&u->tx_tail, memory_order_acquire));
 }
 
 static bool tx_ready(struct uart *u)
@@ -343,7 +345,8 @@ void uart_save(struct uart *u, struct state_writer *w)
 {
 	const struct uart_state *s = &u->s;
 	state_begin(w, TAG, 1, 0);
-	const uint8_t b[] = {s->ier, s->fcr, s->lcr, s->mcr, s->scratch, s->dll, s->dlm, s->lsr_errors, s->msr_delta, s->thre_pending, s->thre_owed};
+	const uint8_t b[] = {
+		s->ier, s->fcr, s->lcr, s->mcr, s->scratch, s->dll, s->dlm, s->lsr_errors, s->msr_delta, s->thre_pending, s->thre_owed};
 	state_put(w, b, sizeof(b));
 	state_put_u16(w, (uint16_t)rx_used(u));
 	for (uint32_t i = s->rx_tail; i != s->rx_head; i++)
@@ -358,8 +361,17 @@ int uart_decode(struct uart_state *s, struct state_reader *r)
 		return version;
 	uint8_t b[11];
 	state_get(r, b, sizeof(b));
-	*s = (struct uart_state){.ier = b[0] & 0x0f, .fcr = b[1] & 0xc9, .lcr = b[2], .mcr = b[3] & 0x1f, .scratch = b[4], .dll = b[5], .dlm = b[6],
-		.lsr_errors = b[7] & LSR_OVERRUN, .msr_delta = b[8] & 0x0f, .thre_pending = b[9], .thre_owed = b[10]};
+	*s = (struct uart_state){.ier = b[0] & 0x0f,
+		.fcr = b[1] & 0xc9,
+		.lcr = b[2],
+		.mcr = b[3] & 0x1f,
+		.scratch = b[4],
+		.dll = b[5],
+		.dlm = b[6],
+		.lsr_errors = b[7] & LSR_OVERRUN,
+		.msr_delta = b[8] & 0x0f,
+		.thre_pending = b[9],
+		.thre_owed = b[10]};
 	s->rx_head = state_get_u16(r);
 	if (s->rx_head > UART_RX_RING)
 		return -EINVAL;

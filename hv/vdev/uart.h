@@ -18,10 +18,10 @@ struct state_reader;
 
 struct uart_state {
 	uint8_t ier, fcr, lcr, mcr, scratch, dll, dlm;
-	uint8_t lsr_errors;  /* overrun, until LSR is read */
+	uint8_t lsr_errors; /* overrun, until LSR is read */
 	uint8_t msr_delta;
-	bool thre_pending;   /* the transmitter-empty interrupt has not been taken */
-	bool thre_owed;      /* the ring was full: tell the guest when there is room again */
+	bool thre_pending;         /* the transmitter-empty interrupt has not been taken */
+	bool thre_owed;            /* the ring was full: tell the guest when there is room again */
 	uint32_t rx_head, rx_tail; /* free-running; received bytes not yet read */
 	uint8_t rx[UART_RX_RING];
 };

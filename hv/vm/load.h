@@ -1,6 +1,6 @@
 /*
- * Loaders: put a kernel into guest memory and say where the boot vCPU starts. The kernel file's bytes are hostile: every size and address in
- * them is checked before it is used. Fiber on io_core; the log says what is wrong with a refused file and what to do.
+ * Loaders: put a kernel into guest memory and say where the boot vCPU starts. The kernel file's bytes are hostile: every size and address
+ * in them is checked before it is used. Fiber on io_core; the log says what is wrong with a refused file and what to do.
  */
 #ifndef HV_VM_LOAD_H
 #define HV_VM_LOAD_H
@@ -17,7 +17,7 @@
 #define LOAD_STRINGS_GPA 0x10000u
 #define LOAD_STRINGS_BYTES 0x10000u
 #define LOAD_TABLES_GPA 0x20000u
-#define LOAD_LOW_END 0x9fc00u   /* end of usable memory below the ISA hole */
+#define LOAD_LOW_END 0x9fc00u /* end of usable memory below the ISA hole */
 #define LOAD_HIGH_START 0x100000u
 
 /* vm->config.kernel/initrd/cmdline -> guest memory, *start. 0, -EINVAL (the file is wrong), -ENOSPC (does not fit in guest memory). */

@@ -131,9 +131,9 @@ static int place_kernel(struct vm *vm, struct linux_image *img)
 		img->load = HV_ALIGN_UP((uint64_t)LOAD_HIGH_START, img->alignment);
 	if (load_fits(vm, img->load, img->init_bytes))
 		return 0;
-	log_error("vm.load.memory", "%s: the kernel needs %llu KiB at %#llx, guest memory below 4 GiB ends at %#llx: give the VM more memory",
-		vm->name, (unsigned long long)(img->init_bytes >> 10), (unsigned long long)img->load,
-		(unsigned long long)load_low_ram_end(vm));
+	log_error("vm.load.memory",
+		"%s: the kernel needs %llu KiB at %#llx, guest memory below 4 GiB ends at %#llx: give the VM more memory", vm->name,
+		(unsigned long long)(img->init_bytes >> 10), (unsigned long long)img->load, (unsigned long long)load_low_ram_end(vm));
 	return -ENOSPC;
 }
 

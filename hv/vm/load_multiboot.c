@@ -1,8 +1,9 @@
 /*
- * Loads a Multiboot kernel (Multiboot Specification 0.6.96): ELF32, ELF64 or the header's own addresses (a.out kludge), modules, command line,
- * memory map. The machine state is 3.2's: flat 32-bit protected mode, eax = magic, ebx = information.
+ * Loads a Multiboot kernel (Multiboot Specification 0.6.96): ELF32, ELF64 or the header's own addresses (a.out kludge), modules, command
+ * line, memory map. The machine state is 3.2's: flat 32-bit protected mode, eax = magic, ebx = information.
  *
- * The file is hostile: headers are copied before they are looked at, and no byte outside the file or outside guest RAM above 1 MiB is touched.
+ * The file is hostile: headers are copied before they are looked at, and no byte outside the file or outside guest RAM above 1 MiB is
+ * touched.
  */
 #include "vm/load_map.h"
 #include "vm/vm_impl.h"
@@ -77,7 +78,8 @@ static bool read_at(const struct mb_load *l, uint64_t offset, void *to, uint64_t
 	return true;
 }
 
-/* 3.1.1: in the first 8192 bytes, on a 4-byte boundary. Returns its offset, or -1. The address fields stay 0 when the file ends before them. */
+/* 3.1.1: in the first 8192 bytes, on a 4-byte boundary. Returns its offset, or -1. The address fields stay 0 when the file ends before
+ * them. */
 static int64_t find_header(const struct mb_load *l, struct mb_header *h)
 {
 	for (uint64_t at = 0; at + 12 <= HV_MIN(l->bytes, (uint64_t)SEARCH_BYTES); at += 4) {
@@ -139,10 +141,18 @@ static uint64_t field(const uint8_t *p, unsigned offset, unsigned bytes)
 static struct elf_segment segment_from(const uint8_t *p, bool wide)
 {
 	if (wide)
-		return (struct elf_segment){.type = (uint32_t)field(p, 0, 4), .offset = field(p, 8, 8), .vaddr = field(p, 16, 8),
-			.paddr = field(p, 24, 8), .file_bytes = field(p, 32, 8), .memory_bytes = field(p, 40, 8)};
-	return (struct elf_segment){.type = (uint32_t)field(p, 0, 4), .offset = field(p, 4, 4), .vaddr = field(p, 8, 4), .paddr = field(p, 12, 4),
-		.file_bytes = field(p, 16, 4), .memory_bytes = field(p, 20, 4)};
+		return (struct elf_segment){.type = (uint32_t)field(p, 0, 4),
+			.offset = field(p, 8, 8),
+			.vaddr = field(p, 16, 8),
+			.paddr = field(p, 24, 8),
+			.file_bytes = field(p, 32, 8),
+			.memory_bytes = field(p, 40, 8)};
+	return (struct elf_segment){.type = (uint32_t)field(p, 0, 4),
+		.offset = field(p, 4, 4),
+		.vaddr = field(p, 8, 4),
+		.paddr = field(p, 12, 4),
+		.file_bytes = field(p, 16, 4),
+		.memory_bytes = field(p, 20, 4)};
 }
 
 /* ELF (System V ABI, "Object files"): PT_LOAD segments at their physical addresses. The entry may be given as a virtual address. */
@@ -200,7 +210,8 @@ static int put_modules(struct mb_load *l, uint64_t table_gpa)
 		const struct vm_blob *b = &l->vm->config.modules[i];
 		uint64_t at = HV_ALIGN_UP(l->end, HV_PAGE_SIZE);
 		if (!load_fits(l->vm, at, b->bytes)) {
-			log_error("vm.load.memory", "%s: no room for module %u of %zu KiB: give the VM more memory", l->vm->name, i, b->bytes >> 10);
+			log_error("vm.load.memory", "%s: no room for module %u of %zu KiB: give the VM more memory", l->vm->name, i,
+				b->bytes >> 10);
 			return -ENOSPC;
 		}
 		struct mb_module m = {.start = (uint32_t)at, .end = (uint32_t)(at + b->bytes)};
