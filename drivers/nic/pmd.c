@@ -15,9 +15,9 @@
 #include <rte_ethdev.h>
 #include <string.h>
 
+#include "private.h"
 #include <bus_pci_driver.h>
 #include <ethdev_driver.h>
-#include "private.h"
 
 static const struct {
 	const char *name, *serves;
@@ -36,7 +36,8 @@ static bool on_bus(const char *name)
 {
 	const struct rte_pci_driver *d;
 
-	FOREACH_DRIVER_ON_PCIBUS(d) {
+	FOREACH_DRIVER_ON_PCIBUS(d)
+	{
 		if (!strcmp(d->driver.name, name))
 			return true;
 	}
@@ -81,8 +82,12 @@ static int describe(struct nic *n, uint16_t port)
 	if (err)
 		return err;
 	d = RTE_DEV_TO_PCI(info.device);
-	*n = (struct nic){.port = port, .driver = info.driver_name, .mtu_max = info.max_mtu, .rx_queues_max = info.max_rx_queues,
-		.tx_queues_max = info.max_tx_queues, .interrupt_driven = eal_intr_is_msix(d)};
+	*n = (struct nic){.port = port,
+		.driver = info.driver_name,
+		.mtu_max = info.max_mtu,
+		.rx_queues_max = info.max_rx_queues,
+		.tx_queues_max = info.max_tx_queues,
+		.interrupt_driven = eal_intr_is_msix(d)};
 	memcpy(n->mac, mac.addr_bytes, sizeof(n->mac));
 	hv_snprintf(n->pci, sizeof(n->pci), "%s", d->name);
 	describe_offloads(n, &info);
@@ -96,7 +101,8 @@ static void list_ports(void)
 {
 	uint16_t port;
 
-	RTE_ETH_FOREACH_DEV(port) {
+	RTE_ETH_FOREACH_DEV(port)
+	{
 		struct nic *n = &nics[nic_total];
 		int err;
 
@@ -107,9 +113,9 @@ static void list_ports(void)
 			log_error("nic.describe", "ethdev port %u does not describe itself: error %d", port, -err);
 			continue;
 		}
-		log_info("nic.found", "%s %02x:%02x:%02x:%02x:%02x:%02x driver %s%s%s%s%s", n->pci, n->mac[0], n->mac[1], n->mac[2], n->mac[3], n->mac[4],
-			n->mac[5], n->driver, n->tx_checksum ? ", checksum" : "", n->tso ? ", TSO" : "", n->lro ? ", LRO" : "",
-			n->interrupt_driven ? ", MSI-X" : ", no MSI-X");
+		log_info("nic.found", "%s %02x:%02x:%02x:%02x:%02x:%02x driver %s%s%s%s%s", n->pci, n->mac[0], n->mac[1], n->mac[2],
+			n->mac[3], n->mac[4], n->mac[5], n->driver, n->tx_checksum ? ", checksum" : "", n->tso ? ", TSO" : "",
+			n->lro ? ", LRO" : "", n->interrupt_driven ? ", MSI-X" : ", no MSI-X");
 		nic_total++;
 	}
 }

@@ -11,10 +11,10 @@
 #include <rte_vect.h>
 #include <rte_vfio.h>
 
-#include <bus_pci_driver.h>
-#include <eal_private.h>
 #include "hotplug_mp.h"
 #include "private.h"
+#include <bus_pci_driver.h>
+#include <eal_private.h>
 
 /* Telemetry: a UNIX socket for DPDK's own tools. Counters are read through ethdev and printed with the host's. */
 int rte_telemetry_register_cmd(const char *cmd, telemetry_cb fn, const char *help)

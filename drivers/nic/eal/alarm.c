@@ -1,6 +1,6 @@
 /*
- * rte_eal_alarm_*: a driver's delayed calls (link set-up that takes a while), on hv timers. An alarm belongs to the core that sets it, as its
- * timer does: its callback runs there, in loop context, and it is cancelled there; devices are set up and serviced by one core.
+ * rte_eal_alarm_*: a driver's delayed calls (link set-up that takes a while), on hv timers. An alarm belongs to the core that sets it, as
+ * its timer does: its callback runs there, in loop context, and it is cancelled there; devices are set up and serviced by one core.
  */
 #include <errno.h>
 #include <hv/core.h>
@@ -57,7 +57,7 @@ int rte_eal_alarm_set(uint64_t us, rte_eal_alarm_callback fn, void *arg)
 {
 	struct alarm *a;
 
-	if (!fn || us < 1 || us > UINT64_MAX / 1000 - hv_now_ns())
+	if (!fn || us < 1 || us > (UINT64_MAX - hv_now_ns()) / 1000)
 		return -EINVAL;
 	a = claim(fn, arg);
 	if (!a) {

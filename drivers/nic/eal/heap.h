@@ -10,8 +10,8 @@
 
 #include <hv/types.h>
 
-#define EAL_HEAP_LINE 64u             /* least alignment, and what sizes are rounded up to */
-#define EAL_HEAP_CHUNK (4u << 20)     /* bytes of an ordinary chunk */
+#define EAL_HEAP_LINE 64u              /* least alignment, and what sizes are rounded up to */
+#define EAL_HEAP_CHUNK (4u << 20)      /* bytes of an ordinary chunk */
 #define EAL_HEAP_MAX ((size_t)1 << 40) /* a larger request, size or alignment, is refused */
 #define EAL_HEAP_BINS 42u
 

@@ -1,12 +1,13 @@
 /*
  * Device interrupts. Each device a driver claims has a source here; the driver's rte_intr_handle names it by index (its "dev_fd").
  *
- * MSI-X source, as DPDK lays vectors out: entry 0 is for events (link), its handler posts a message that runs the registered callbacks in loop
- * context; entry 1+q is for receive queue q, its handler only wakes the core, whose poller then finds the packets.
+ * MSI-X source, as DPDK lays vectors out: entry 0 is for events (link), its handler posts a message that runs the registered callbacks in
+ * loop context; entry 1+q is for receive queue q, its handler only wakes the core, whose poller then finds the packets.
  *
- * Line source, for a device without MSI-X and for drivers that cannot program one: no interrupt is taken. After a receive interrupt is enabled
- * (rte_intr_ack is then the driver's last step) a timer wakes the core in LINE_RX_NS to poll once more. So an idle host sleeps with these
- * devices too, in short naps. They have no events: nic_init takes link-change interrupts from their capabilities, and users ask for the link.
+ * Line source, for a device without MSI-X and for drivers that cannot program one: no interrupt is taken. After a receive interrupt is
+ * enabled (rte_intr_ack is then the driver's last step) a timer wakes the core in LINE_RX_NS to poll once more. So an idle host sleeps with
+ * these devices too, in short naps. They have no events: nic_init takes link-change interrupts from their capabilities, and users ask for
+ * the link.
  *
  * Everything belongs to the core that enabled the source: the one that started the device and polls it.
  *
@@ -48,9 +49,9 @@ struct source {
 static struct source sources[SOURCES];
 
 /*
- * Drivers that use a device's line (or a single MSI) although it has MSI-X: e1000's em part serves the 82574 (e1000e), whose interrupt causes
- * must be assigned to MSI-X entries by the IVAR register; it never writes that. Nor can it share the line with link events: its disabling of
- * receive interrupts reads the cause register, which clears a link change that nobody has seen.
+ * Drivers that use a device's line (or a single MSI) although it has MSI-X: e1000's em part serves the 82574 (e1000e), whose interrupt
+ * causes must be assigned to MSI-X entries by the IVAR register; it never writes that. Nor can it share the line with link events: its
+ * disabling of receive interrupts reads the cause register, which clears a link change that nobody has seen.
  */
 static const char *const line_drivers[] = {"net_e1000_em"};
 
@@ -276,7 +277,8 @@ int rte_intr_efd_enable(struct rte_intr_handle *handle, uint32_t queues)
 		return -EINVAL;
 	most = s->msix ? HV_MAX(s->dev->msix_vectors, FIRST_RX_ENTRY) - FIRST_RX_ENTRY : 1;
 	if (queues > most) {
-		log_warn("nic.interrupt.vectors", "%02x:%02x.%u: %u receive queues, interrupts for %u", s->dev->bus, s->dev->dev, s->dev->fn, queues, most);
+		log_warn("nic.interrupt.vectors", "%02x:%02x.%u: %u receive queues, interrupts for %u", s->dev->bus, s->dev->dev,
+			s->dev->fn, queues, most);
 		return trace_error(-ENOSPC);
 	}
 	for (uint32_t i = 0; i < queues; i++) {

@@ -1,6 +1,6 @@
 /*
- * DPDK's log into ours: a line of log type "pmd.net.virtio.init" becomes event "dpdk.pmd.net.virtio.init". Types register from constructors,
- * so this file uses no memory but its own. DPDK writes pieces; each core collects them until the line ends.
+ * DPDK's log into ours: a line of log type "pmd.net.virtio.init" becomes event "dpdk.pmd.net.virtio.init". Types register from
+ * constructors, so this file uses no memory but its own. DPDK writes pieces; each core collects them until the line ends.
  */
 #include <errno.h>
 #include <hv/core.h>
@@ -21,9 +21,15 @@ struct log_type {
 
 /* The fixed types of rte_log.h come first; libraries add theirs from RTE_LOGTYPE_FIRST_EXT_ID. */
 static struct log_type types[LOG_TYPES] = {
-	[RTE_LOGTYPE_EAL] = {"eal", RTE_LOG_NOTICE},     [RTE_LOGTYPE_MALLOC] = {"malloc", 0}, [RTE_LOGTYPE_RING] = {"ring", 0},
-	[RTE_LOGTYPE_MEMPOOL] = {"mempool", 0},          [RTE_LOGTYPE_TIMER] = {"timer", 0},   [RTE_LOGTYPE_PMD] = {"pmd", 0},
-	[RTE_LOGTYPE_HASH] = {"hash", 0},                [RTE_LOGTYPE_MBUF] = {"mbuf", 0},     [RTE_LOGTYPE_USER1] = {"user1", 0},
+	[RTE_LOGTYPE_EAL] = {"eal", RTE_LOG_NOTICE},
+	[RTE_LOGTYPE_MALLOC] = {"malloc", 0},
+	[RTE_LOGTYPE_RING] = {"ring", 0},
+	[RTE_LOGTYPE_MEMPOOL] = {"mempool", 0},
+	[RTE_LOGTYPE_TIMER] = {"timer", 0},
+	[RTE_LOGTYPE_PMD] = {"pmd", 0},
+	[RTE_LOGTYPE_HASH] = {"hash", 0},
+	[RTE_LOGTYPE_MBUF] = {"mbuf", 0},
+	[RTE_LOGTYPE_USER1] = {"user1", 0},
 };
 static uint32_t type_count = RTE_LOGTYPE_FIRST_EXT_ID;
 

@@ -1,6 +1,6 @@
 /*
- * Memory zones: named allocations (queue rings, mempools) that are found again by name. Zeroed, contiguous. A zone's descriptor has the same
- * index as its name (zone.h). Set-up paths, any core, under one spin lock.
+ * Memory zones: named allocations (queue rings, mempools) that are found again by name. Zeroed, contiguous. A zone's descriptor has the
+ * same index as its name (zone.h). Set-up paths, any core, under one spin lock.
  */
 #include "eal/eal.h"
 #include "eal/heap.h"
@@ -49,7 +49,8 @@ static int reserve(const char *name, size_t bytes, unsigned align, unsigned boun
 }
 
 /* bytes 0 ("the largest there is") is refused: nothing here wants it, and a heap that grows has no such thing. */
-const struct rte_memzone *rte_memzone_reserve_bounded(const char *name, size_t bytes, int socket, unsigned flags, unsigned align, unsigned bound)
+const struct rte_memzone *rte_memzone_reserve_bounded(
+	const char *name, size_t bytes, int socket, unsigned flags, unsigned align, unsigned bound)
 {
 	int i;
 

@@ -1,6 +1,7 @@
 /*
  * DPDK's PCI bus over hv/pci.h: the functions hv found become devices of the bus; registers are reached through hv's configuration space
- * access, uncached BAR mappings, and I/O ports. Control paths on the main lcore, but for port I/O, which a legacy virtio device's doorbell is.
+ * access, uncached BAR mappings, and I/O ports. Control paths on the main lcore, but for port I/O, which a legacy virtio device's doorbell
+ * is.
  */
 #include "eal/eal.h"
 
@@ -10,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "private.h"
 #include <bus_pci_driver.h>
 #include <eal_private.h>
-#include "private.h"
 
 #define CONFIG_BYTES 4096
 
@@ -120,7 +121,8 @@ int rte_pci_write_config(const struct rte_pci_device *d, const void *buf, size_t
 
 /* ---- registers ---- */
 
-/* A driver's first step with a device: registers mapped, decoding and bus mastering on, an interrupt source. Repeating it changes nothing. */
+/* A driver's first step with a device: registers mapped, decoding and bus mastering on, an interrupt source. Repeating it changes nothing.
+ */
 int rte_pci_map_device(struct rte_pci_device *d)
 {
 	struct hv_pci_dev *dev = eal_pci_dev(d);
@@ -131,7 +133,8 @@ int rte_pci_map_device(struct rte_pci_device *d)
 			continue;
 		d->mem_resource[i].addr = hv_pci_bar_map(dev, i);
 		if (!d->mem_resource[i].addr) {
-			log_error("nic.pci.map", "%s: BAR %u (%llu bytes) cannot be mapped", d->name, i, (unsigned long long)dev->bar[i].bytes);
+			log_error("nic.pci.map", "%s: BAR %u (%llu bytes) cannot be mapped", d->name, i,
+				(unsigned long long)dev->bar[i].bytes);
 			return trace_error(-ENOMEM);
 		}
 	}

@@ -1,7 +1,7 @@
 /*
- * Cost of a packet through the driver, for ./run bench: QEMU counts instructions as nanoseconds there (-icount shift=0), so time differences are
- * instruction counts. Bursts of 32 frames of 60 bytes; the mbuf pool's part (allocate, free) is measured alone and is contained in the other two:
- * the receive side refills its ring, the transmit side frees what was sent.
+ * Cost of a packet through the driver, for ./run bench: QEMU counts instructions as nanoseconds there (-icount shift=0), so time
+ * differences are instruction counts. Bursts of 32 frames of 60 bytes; the mbuf pool's part (allocate, free) is measured alone and is
+ * contained in the other two: the receive side refills its ring, the transmit side frees what was sent.
  */
 #include "checks.h"
 

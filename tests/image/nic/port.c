@@ -302,10 +302,17 @@ static struct rte_mbuf *large_tcp(void)
 	eth->dst_addr = peer_mac;
 	memcpy(&eth->src_addr, nic->mac, 6);
 	eth->ether_type = rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4);
-	*ip = (struct rte_ipv4_hdr){.version_ihl = 0x45, .total_length = rte_cpu_to_be_16(40 + PAYLOAD), .time_to_live = 64, .next_proto_id = 6,
-		.src_addr = rte_cpu_to_be_32(OUR_IP), .dst_addr = rte_cpu_to_be_32(peer_ip)};
+	*ip = (struct rte_ipv4_hdr){.version_ihl = 0x45,
+		.total_length = rte_cpu_to_be_16(40 + PAYLOAD),
+		.time_to_live = 64,
+		.next_proto_id = 6,
+		.src_addr = rte_cpu_to_be_32(OUR_IP),
+		.dst_addr = rte_cpu_to_be_32(peer_ip)};
 	ip->hdr_checksum = rte_ipv4_cksum(ip);
-	*tcp = (struct rte_tcp_hdr){.src_port = rte_cpu_to_be_16(7777), .dst_port = rte_cpu_to_be_16(8888), .data_off = 5 << 4, .tcp_flags = RTE_TCP_ACK_FLAG,
+	*tcp = (struct rte_tcp_hdr){.src_port = rte_cpu_to_be_16(7777),
+		.dst_port = rte_cpu_to_be_16(8888),
+		.data_off = 5 << 4,
+		.tcp_flags = RTE_TCP_ACK_FLAG,
 		.rx_win = 0xffff};
 	for (unsigned left = PAYLOAD; left; left -= PIECE) {
 		struct rte_mbuf *more = rte_pktmbuf_alloc(pool);
