@@ -28,8 +28,9 @@
 #include <sys/time.h>
 
 #include <libnfs-raw-nfs.h>
-#include <nfsc/libnfs-raw.h>
 #include <nfsc/libnfs.h>
+
+#include <nfsc/libnfs-raw.h>
 
 #define NFS_OPS 64
 #define NFS_HANDLE_MAX 64                /* RFC 1813 section 2.4, NFS3_FHSIZE */

@@ -12,8 +12,9 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include <nfsc/libnfs-raw.h>
 #include <nfsc/libnfs.h>
+
+#include <nfsc/libnfs-raw.h>
 
 #define HAVE_SOCKADDR_STORAGE 1
 #define HAVE_NET_IF_H 1
