@@ -100,6 +100,10 @@ unsigned vcpu_fetch(struct vcpu *v, uint8_t *code, unsigned max);
 /* Ends the VM with a crash and logs the vCPU: registers, bytes at RIP, reason. */
 void vcpu_crash(struct vcpu *v, const char *reason);
 
+/* ---- vcpu_state.c: @pre it does not run ---- */
+void vcpu_save(struct vcpu *v, struct state_writer *w);
+/* Decodes and checks everything, then applies. 0, -ENOENT, -EINVAL (damaged, impossible, or another FPU layout), -EPROTO: nothing changed. */
+int vcpu_load(struct vcpu *v, struct state_reader *r) HV_MUST_CHECK;
 /* ---- exit.c ---- */
 void vcpu_handle_exit(struct vcpu *v, struct virt_exit *e);
 /* ---- cpuid.c ---- */

@@ -7,7 +7,10 @@
 #include "vdev/lapic.h"
 #include "virt/gmem_impl.h"
 #include "virt/vcpu_impl.h"
+#include "vm/state.h"
 #include "vm/vm_impl.h"
+#include <errno.h>
+#include <stdlib.h>
 
 /* ---- the vendor: the script's next exit; what it was told ---- */
 static uint64_t control[VCTL_COUNT];
@@ -148,10 +151,13 @@ int lapic_msr_write(struct lapic *l, uint32_t msr, uint64_t x)
 }
 int fpu_create(struct vcpu *v)
 {
+	v->fpu = calloc(1, virt_xsave_bytes());
+	v->xcr0 = 1;
 	return 0;
 }
 void fpu_free(struct vcpu *v)
 {
+	free(v->fpu);
 }
 void fpu_reset(struct vcpu *v)
 {
@@ -427,11 +433,74 @@ static void paused_does_not_run(void **state)
 	assert_true(entries > 0);
 }
 
+static uint8_t saved[8192];
+
+static size_t save(void)
+{
+	struct state_writer w;
+	state_writer_init(&w, saved, sizeof(saved));
+	vcpu_save(v, &w);
+	return (size_t)state_writer_finish(&w);
+}
+
+static int load(size_t n)
+{
+	struct state_reader r;
+	state_reader_init(&r, saved, n);
+	return vcpu_load(v, &r);
+}
+
+static void state_round_trip(void **state)
+{
+	v->regs[VREG_R9] = 0x1234567890;
+	v->rip = 0xabc;
+	segs[VSEG_FS].base = 0x777000;
+	control[VCTL_CR4] = CR4_PAE;
+	v->nmi_pending = true;
+	v->state = VCPU_HALTED;
+	memset((char *)v->fpu + 160, 0x5a, 16);
+	size_t n = save();
+	assert_in_range(n, 500, sizeof(saved));
+	vcpu_reset(v, false);
+	v->state = VCPU_RUNNING;
+	memset(v->fpu, 0, 512);
+	assert_int_equal(load(n), 0);
+	assert_int_equal(v->regs[VREG_R9], 0x1234567890);
+	assert_int_equal(v->rip, 0xabc);
+	assert_int_equal(segs[VSEG_FS].base, 0x777000);
+	assert_int_equal(control[VCTL_CR4], CR4_PAE);
+	assert_true(v->nmi_pending);
+	assert_int_equal(v->state, VCPU_HALTED);
+	assert_int_equal(((uint8_t *)v->fpu)[160], 0x5a);
+}
+
+static void damaged_state_changes_nothing(void **state)
+{
+	size_t n = save();
+	uint8_t good[sizeof(saved)];
+	memcpy(good, saved, n);
+	v->rip = 0xdead;
+	for (size_t cut = 0; cut < n; cut += 7)
+		assert_true(load(cut) < 0);
+	size_t fpu = n - virt_xsave_bytes();
+	saved[fpu + 530] = 1; /* reserved byte of the XSAVE header: XRSTOR would fault */
+	assert_int_equal(load(n), -EINVAL);
+	memcpy(saved, good, n);
+	saved[fpu + 26] = 1; /* reserved bit of MXCSR */
+	assert_int_equal(load(n), -EINVAL);
+	memcpy(saved, good, n);
+	saved[4] = 9; /* version */
+	assert_int_equal(load(n), -EPROTO);
+	memcpy(saved, good, n);
+	assert_int_equal(v->rip, 0xdead);
+	assert_int_equal(load(n), 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {T(interrupt_waits_for_if_and_shadow), T(cut_short_event_goes_first), T(halts_and_wakes),
 		T(hlt_with_a_waiting_interrupt_goes_on), T(nmi_is_blocked_until_iret), T(init_and_sipi), T(exceptions_merge),
-		T(tpr_is_watched_only_while_it_blocks), T(the_end_is_told_once), T(paused_does_not_run)};
+		T(tpr_is_watched_only_while_it_blocks), T(the_end_is_told_once), T(paused_does_not_run), T(state_round_trip), T(damaged_state_changes_nothing)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
