@@ -98,6 +98,12 @@ static unsigned poll_stack(struct hv_poller *p)
 	return n;
 }
 
+/* What a fiber or a message wrote after this round's polling keeps the core awake. */
+static bool arm_stack(struct hv_poller *p, bool on)
+{
+	return on && (net_sockets_waiting() || net_vmk_waiting());
+}
+
 int net_init(unsigned core)
 {
 	int err;
@@ -114,7 +120,7 @@ int net_init(unsigned core)
 	stack.running = true;
 	stack.core = core;
 	stack.timer = (struct hv_timer){.fn = timer_due};
-	stack.poller = (struct hv_poller){.poll = poll_stack, .name = "net"};
+	stack.poller = (struct hv_poller){.poll = poll_stack, .arm = arm_stack, .name = "net"};
 	hv_poller_add(&stack.poller);
 	net_timer_arm();
 	return 0;

@@ -367,6 +367,15 @@ int net_socket_notify(int fd, void (*fn)(void *arg), void *arg)
 	return 0;
 }
 
+bool net_sockets_waiting(void)
+{
+	for (unsigned i = 0; i < NET_FD_MAX; i++) {
+		if (socks[i].push)
+			return true;
+	}
+	return false;
+}
+
 unsigned net_sockets_push(void)
 {
 	unsigned n = 0;

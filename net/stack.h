@@ -21,10 +21,12 @@ unsigned net_memory_in_use(void); /* objects of all classes */
 void net_vmk_destroy_all(void);
 /* Pushes frames that the stack gathered to the switch. */
 void net_vmk_flush(void);
+bool net_vmk_waiting(void);
 
 /* ---- socket.c ---- */
 /* Sends what was written since the last round. Returns how many sockets had something. */
 unsigned net_sockets_push(void);
+bool net_sockets_waiting(void);
 void net_sockets_close_all(void);
 unsigned net_sockets_open(void);
 

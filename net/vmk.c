@@ -125,6 +125,15 @@ void net_vmk_flush(void)
 	}
 }
 
+bool net_vmk_waiting(void)
+{
+	for (unsigned i = 0; i < NET_MAX_VMKNICS; i++) {
+		if (vmks[i].used && vmks[i].tx_count)
+			return true;
+	}
+	return false;
+}
+
 /* Leaves the TCP checksum to the switch: metadata, and the pseudo-header sum in the field. lwIP has left it 0. */
 static void request_checksum(struct rte_mbuf *m)
 {

@@ -12,8 +12,8 @@
 #include <rte_errno.h>
 #include <rte_mempool.h>
 
-#define GUEST_MBUFS 8191u
-#define VMK_MBUFS 8191u
+#define GUEST_MBUFS 4095u
+#define VMK_MBUFS 4095u
 #define RX_MBUFS 8191u
 #define MBUF_CACHE 256u
 #define TICK_NS 1000000000ull
@@ -135,6 +135,12 @@ static unsigned poll_leftovers(struct hv_poller *poller)
 	return n;
 }
 
+/* Frames staged by a fiber or a message after this round's polling keep the core awake. */
+static bool arm_leftovers(struct hv_poller *poller, bool on)
+{
+	return on && hv_container_of(poller, struct vsw, poller)->dirty_count;
+}
+
 int vsw_create(const struct vsw_config *config, unsigned core, struct vsw **out)
 {
 	struct vsw *v;
@@ -156,7 +162,7 @@ int vsw_create(const struct vsw_config *config, unsigned core, struct vsw **out)
 		goto free_pools;
 	v->tick.fn = tick;
 	hv_timer_arm(&v->tick, hv_now_ns() + TICK_NS);
-	v->poller = (struct hv_poller){.poll = poll_leftovers, .name = "vswitch"};
+	v->poller = (struct hv_poller){.poll = poll_leftovers, .arm = arm_leftovers, .name = "vswitch"};
 	hv_poller_add(&v->poller);
 	*out = v;
 	return 0;

@@ -92,6 +92,13 @@ static unsigned vmk_poll(struct hv_poller *poller)
 	return n;
 }
 
+static bool vmk_arm(struct hv_poller *poller, bool on)
+{
+	struct vsw_vmk_port *k = hv_container_of(poller, struct vsw_vmk_port, poller);
+
+	return on && k->rx_tail != k->rx_head;
+}
+
 void vsw_vmk_tx(struct vsw_vmk_port *p, struct rte_mbuf **frames, unsigned n)
 {
 	hv_assert(hv_core_self() == p->port.sw->v->core);
@@ -146,7 +153,7 @@ int vsw_vmk_port_create(struct vsw *v, unsigned portgroup, const char *name, con
 		hv_contig_free(k, sizeof(*k));
 		return err;
 	}
-	k->poller = (struct hv_poller){.poll = vmk_poll, .name = k->port.name};
+	k->poller = (struct hv_poller){.poll = vmk_poll, .arm = vmk_arm, .name = k->port.name};
 	hv_poller_add(&k->poller);
 	*out = k;
 	return 0;
