@@ -3,13 +3,21 @@
 
 #include <stdio.h>
 
+static void print_count(unsigned count, const char *what)
+{
+	printf(", %u %s%s", count, what, count == 1 ? "" : "s");
+}
+
 static void print_summary(const struct host_file *host)
 {
 	const struct config *config = host->config;
-	printf("%s: ok: host \"%s\", %u VMs, %u datastores, %u VMkernel NICs, %u port groups", host->problems.file, config->host.name,
-		config->vm_count, config->datastore_count, config->net.vmknic_count, config->vsw.portgroup_count);
+	printf("%s: ok: host \"%s\"", host->problems.file, config->host.name);
+	print_count(config->vm_count, "VM");
+	print_count(config->datastore_count, "datastore");
+	print_count(config->net.vmknic_count, "VMkernel NIC");
+	print_count(config->vsw.portgroup_count, "port group");
 	if (host->problems.warnings)
-		printf("; %u warning%s", host->problems.warnings, host->problems.warnings == 1 ? "" : "s");
+		print_count(host->problems.warnings, "warning");
 	printf("\n");
 }
 

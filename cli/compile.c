@@ -49,6 +49,14 @@ static int print_result_json(struct host_file *host, int result)
 	return printed ? printed : result;
 }
 
+/* Modules whose files are not known are left out: they are in what --json prints. */
+static void print_known_files(const struct host_file *host)
+{
+	for (unsigned i = 0; i < host->needed_count; i++)
+		if (host->needed[i].path)
+			printf("%s=%s\n", host->needed[i].name, host->needed[i].path);
+}
+
 int command_compile(const struct arguments *arguments)
 {
 	struct host_file host;
@@ -64,8 +72,7 @@ int command_compile(const struct arguments *arguments)
 	if (as_json)
 		result = print_result_json(&host, result);
 	else if (result == EXIT_OK && list)
-		for (unsigned i = 0; i < host.needed_count; i++)
-			printf("%s=%s\n", host.needed[i].name, host.needed[i].path ? host.needed[i].path : "");
+		print_known_files(&host);
 	host_file_free(&host);
 	return result;
 }

@@ -17,7 +17,7 @@ const struct option_row option_rows[OPTION_COUNT] = {
 	[OPTION_FILE] = {"--file", NULL, "NAME=PATH",
 		"The file PATH will be boot module NAME (a secret, a kernel ...). May be given often."},
 	[OPTION_LIST_FILES] = {"--list-files", NULL, NULL,
-		"Print the boot modules that the host will need, a line NAME=PATH each; PATH is empty if it is not known."},
+		"Print the files that the host needs as boot modules, a line NAME=PATH each: secrets, and what --file gives."},
 	[OPTION_ALL_FILES] = {"--all-files", NULL, NULL,
 		"Insist that every boot module the configuration names is known, by --file or as a secret."},
 	[OPTION_MARKDOWN] = {"--markdown", NULL, NULL, "Print the reference of keys for the user guide instead."},

@@ -65,6 +65,23 @@ static const char *find_line(const struct problems *problems, unsigned n, size_t
 	return line;
 }
 
+/*
+ * Somebody may have written a secret itself where its file's name belongs: does it begin at line[i]? Then the rest of the line is
+ * hidden. A "file:" or "module:" is no secret.
+ */
+static bool hidden(const char *line, size_t i, size_t len)
+{
+	static const char key[] = "secret:";
+	if (i < sizeof(key) - 1 || strncmp(line + i - (sizeof(key) - 1), key, sizeof(key) - 1) != 0)
+		return false;
+	size_t value = i;
+	while (value < len && (line[value] == ' ' || line[value] == '"' || line[value] == '\''))
+		value++;
+	bool names_file =
+		(len - value > 5 && !strncmp(line + value, "file:", 5)) || (len - value > 7 && !strncmp(line + value, "module:", 7));
+	return !names_file && value < len;
+}
+
 /* Quotes the line and points at the column. Bytes that could move the cursor are shown as '?', tabs as one space. */
 static void print_line(const struct problems *problems, struct position at)
 {
@@ -76,6 +93,10 @@ static void print_line(const struct problems *problems, struct position at)
 	unsigned shown = 0;
 	for (size_t i = 0; i < len; i++) {
 		unsigned char c = (unsigned char)line[i];
+		if (hidden(line, i, len)) {
+			fputs(" ***", stderr);
+			break;
+		}
 		bool goes_on = (c & 0xc0) == 0x80;
 		if (!goes_on && shown++ == QUOTED_MAX)
 			break;

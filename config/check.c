@@ -71,9 +71,9 @@ static void check_host(struct checker *c)
 	const char *problem = check_iscsi_name(host->initiator);
 	if (!problem)
 		return;
-	size_t derived = strlen(host->initiator) - strlen(host->name);
-	bool from_name = !strncmp(host->initiator, "iqn.2026-01.io.berth:", derived) && !strcmp(host->initiator + derived, host->name);
-	if (!from_name) {
+	char from_name[sizeof(host->initiator)];
+	snprintf(from_name, sizeof(from_name), "iqn.2026-01.io.berth:%s", host->name);
+	if (strcmp(from_name, host->initiator) != 0) {
 		report_at(&c->report, "host.initiator");
 		report_error(
 			&c->report, "write for example iqn.2026-01.com.example:hv1", "the iSCSI name \"%s\" %s", host->initiator, problem);

@@ -126,7 +126,12 @@ void decode_store(const struct config_field *field, uint64_t value, void *out)
 static void decode_bool(struct decoder *d, const struct config_field *field, yyjson_val *json, void *out)
 {
 	if (!yyjson_is_bool(json)) {
-		decode_wrong_type(d, field->key, json, "true or false", NULL);
+		static const char *const words[] = {"yes", "no", "on", "off", "true", "false"};
+		const char *hint = NULL;
+		for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+			if (yyjson_equals_str(json, words[i]))
+				hint = i % 2 ? "write false, without quotes" : "write true, without quotes";
+		decode_wrong_type(d, field->key, json, "true or false", hint);
 		return;
 	}
 	*(bool *)out = yyjson_get_bool(json);

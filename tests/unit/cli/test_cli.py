@@ -1,0 +1,196 @@
+#!/usr/bin/env python3
+"""Drives `berth` as a user does. Usage: test_cli.py BERTH [--update]
+
+broken/*.yaml are configurations with mistakes; beside each stands exactly what `berth check` must print (.expect). --update rewrites the
+.expect files, config/schema.json and the reference in docs/user-guide.md: read the difference before you commit it.
+"""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent.parent
+EXAMPLES = ROOT / "config" / "examples"
+BERTH = pathlib.Path(sys.argv[1]).resolve()
+UPDATE = "--update" in sys.argv
+failures = []
+
+
+def berth(*args, cwd=None):
+    return subprocess.run([BERTH, *map(str, args)], cwd=cwd, capture_output=True, text=True, errors="backslashreplace", timeout=60)
+
+
+def expect(condition, what):
+    if not condition:
+        failures.append(what)
+        print(f"FAILED: {what}")
+
+
+def expect_text(path, got, what):
+    """got must be what the file says."""
+    if UPDATE and (not path.exists() or path.read_text() != got):
+        path.write_text(got)
+        print(f"updated {path}")
+    want = path.read_text() if path.exists() else ""
+    if want != got:
+        failures.append(what)
+        print(f"FAILED: {what}\n--- expected\n{want}--- got\n{got}")
+
+
+def test_broken(folder):
+    broken = folder / "broken"
+    shutil.copytree(HERE / "broken", broken)
+    for secret in broken.glob("*.secret"):
+        secret.chmod(0o600)
+    files = sorted(broken.glob("*.yaml"))
+    expect(len(files) >= 20, "there are at least twenty broken configurations")
+    for f in files:
+        r = berth("check", f.name, cwd=broken)
+        expect_text(HERE / "broken" / f"{f.stem}.expect", r.stderr + f"exit status: {r.returncode}\n", f"berth check {f.name}")
+        expect(r.stdout == "", f"{f.name}: nothing on standard output")
+        if f.stem != "empty":
+            expect(f"{f.name}:" in r.stderr and "error: " in r.stderr, f"{f.name}: has a position")
+        j = json.loads(berth("check", "--json", f.name, cwd=broken).stdout)
+        expect(not j["ok"] and all(p["line"] > 0 and p["column"] > 0 for p in j["problems"]), f"{f.name}: --json has positions")
+        out = folder / "none.json"
+        expect(berth("compile", f.name, "-o", out, cwd=broken).returncode == 1 and not out.exists(), f"{f.name}: nothing is compiled")
+    r = berth("check", "secret-in-yaml.yaml", cwd=broken)
+    expect("hunter2" not in r.stderr, "a secret that stands in the YAML is not shown")
+
+
+def test_examples(folder):
+    names = {f.stem for f in EXAMPLES.glob("*.yaml")}
+    expect({"minimal", "first-light", "two-vlans", "ram-bench"} <= names, "the examples are there")
+    secret = folder / "san1.secret"
+    secret.write_text("berth-lab-chap\n")
+    secret.chmod(0o600)
+    for f in sorted(EXAMPLES.glob("*.yaml")):
+        r = berth("check", "--strict", f, "--file", f"san1.secret={secret}")
+        expect(r.returncode == 0 and r.stderr == "" and ": ok: " in r.stdout, f"berth check {f.name}: {r.stdout}{r.stderr}")
+        r = berth("compile", f, "--file", f"san1.secret={secret}")
+        expect(r.returncode == 0 and "berth-lab-chap" not in r.stdout, f"berth compile {f.name}: {r.stderr}")
+        expect("host" in json.loads(r.stdout), f"{f.name}: JSON")
+
+
+def test_secrets(folder):
+    yaml = folder / "host.yaml"
+    shutil.copy(EXAMPLES / "first-light.yaml", yaml)
+    secret = folder / "san1.secret"
+    secret.unlink(missing_ok=True)
+    r = berth("check", yaml)
+    expect(r.returncode == 0 and "warning" in r.stderr and "umask" in r.stderr, "check: a secret's file that is not there is a warning")
+    expect(berth("check", "--strict", yaml).returncode == 1, "check --strict: a warning fails")
+    r = berth("compile", yaml, "-o", folder / "o.json")
+    expect(r.returncode == 1 and not (folder / "o.json").exists() and ":22:33: error: " in r.stderr, "compile: it is an error")
+    secret.write_text("berth-lab-chap")
+    secret.chmod(0o644)
+    expect("can be read by others" in berth("check", yaml).stderr, "a secret that others can read is a warning")
+    secret.chmod(0o600)
+    r = berth("compile", yaml, "-o", folder / "o.json", "--list-files")
+    expect(r.returncode == 0 and r.stdout == f"san1.secret={secret}\n" and r.stderr == "", f"--list-files: {r.stdout}{r.stderr}")
+    j = json.loads((folder / "o.json").read_text())
+    expect(j["datastores"][0]["iscsi"]["chap"]["secret"] == "module:san1.secret", "the JSON names the boot module")
+    expect((folder / "o.json").read_text().count("berth-lab-chap") == 0, "the JSON has no secret")
+    secret.write_text("")
+    r = berth("check", yaml)
+    expect(r.returncode == 1 and "is empty" in r.stderr, "an empty secret")
+    secret.write_text("x" * 300)
+    r = berth("check", yaml)
+    expect(r.returncode == 1 and "too long" in r.stderr, "a secret that is too long")
+    secret.write_text("berth-lab-chap")
+
+
+def test_modules(folder):
+    yaml = folder / "host.yaml"
+    r = berth("compile", yaml, "--all-files", "-o", folder / "o.json")
+    expect(r.returncode == 1 and r.stderr.count("no file is given for boot module") == 4, f"--all-files: {r.stderr}")
+    r = berth("compile", yaml, "--all-files", "--file", f"vmlinuz={yaml}", "--file=initrd=/nowhere")
+    expect(r.returncode == 1 and "/nowhere" in r.stderr and "vmlinuz\"" not in r.stderr.replace("module:vmlinuz\"", ""), "a file that is not there")
+    r = berth("compile", yaml, "--all-files", "--file", f"vmlinuz={yaml}", f"--file=initrd={yaml}", "--json", "-o", folder / "o.json")
+    j = json.loads(r.stdout)
+    expect(r.returncode == 0 and j["ok"] and [f["name"] for f in j["files"]] == ["san1.secret", "vmlinuz", "initrd"], "compile --json")
+    expect(all(f["path"] for f in j["files"]), "every file has a path")
+
+
+def test_anchors(folder):
+    out = json.loads(berth("compile", EXAMPLES / "two-vlans.yaml").stdout)
+    expect(out["vms"][1]["boot"] == out["vms"][0]["boot"], "an alias stands for its anchor")
+
+
+def test_command_line(folder):
+    cases = [  # arguments, status, words on standard error
+        ([], 2, ["a command is missing"]),
+        (["chek"], 2, ['did you mean "check"?']),
+        (["check"], 2, ["needs FILE.yaml"]),
+        (["check", "--jsno", "x"], 2, ['did you mean "--json"?', "berth check --help"]),
+        (["check", "-o", "x", "y"], 2, ['unknown option "-o"']),
+        (["check", "--json=1", "y"], 2, ["no value belongs to"]),
+        (["compile", "x", "-o"], 2, ["a value is missing"]),
+        (["compile", "x", "--file", "novalue"], 2, ["NAME=PATH"]),
+        (["check", "a", "b"], 2, ['unexpected argument "b"']),
+        (["check", "/does/not/exist.yaml"], 3, ["/does/not/exist.yaml: error: cannot be read: No such file"]),
+        (["check", "/"], 3, ["Is a directory"]),
+        (["completion", "fish"], 2, ["bash"]),
+        (["compile", EXAMPLES / "minimal.yaml", "-o", "/does/not/exist.json"], 3, ["cannot be written"]),
+    ]
+    for args, status, words in cases:
+        r = berth(*args)
+        expect(r.returncode == status and all(w in r.stderr for w in words), f"berth {args}: {r.returncode} {r.stderr}")
+    full = subprocess.run([BERTH, "schema"], stdout=open("/dev/full", "w"), stderr=subprocess.PIPE, text=True)
+    expect(full.returncode == 3 and "standard output" in full.stderr, "a full disk is an error")
+    top = berth("--help").stdout
+    for command in ["check", "compile", "schema", "completion"]:
+        r = berth(command, "--help")
+        expect(command in top and r.returncode == 0 and "Usage: berth " + command in r.stdout and "Examples:\n  berth " in r.stdout, f"{command} --help")
+
+
+def test_completion(folder):
+    script = folder / "completion.bash"
+    script.write_text(berth("completion", "bash").stdout)
+
+    def complete(*words):
+        line = " ".join(f"'{w}'" for w in words)
+        r = subprocess.run(["bash", "-c", f". {script}; COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _berth; printf '%s\\n' \"${{COMPREPLY[@]}}\""],
+                           capture_output=True, text=True, cwd=EXAMPLES)
+        expect(r.returncode == 0 and r.stderr == "", f"completion of {words}: {r.stderr}")
+        return r.stdout.split()
+    expect(complete("berth", "ch") == ["check"], "commands are completed")
+    expect(complete("berth", "compile", "--l") == ["--list-files"], "options are completed")
+    expect("minimal.yaml" in complete("berth", "check", "mi"), "files are completed")
+    expect(complete("berth", "check", "--list") == [], "another command's options are not")
+
+
+def test_schema(folder):
+    r = berth("schema")
+    schema = json.loads(r.stdout)
+    expect_text(ROOT / "config" / "schema.json", r.stdout, "config/schema.json is what `berth schema` prints")
+    expect(schema["$schema"].endswith("2020-12/schema") and schema["additionalProperties"] is False, "draft and strictness")
+    guide = ROOT / "docs" / "user-guide.md"
+    begin, end = "<!-- made by: berth schema --markdown -->\n", "<!-- end of what is made -->\n"
+    text = guide.read_text()
+    head, rest = text.split(begin)
+    tail = rest.split(end)[1]
+    expect_text(guide, head + begin + berth("schema", "--markdown").stdout + end + tail, "the reference in docs/user-guide.md")
+
+
+def main():
+    os.umask(0o022)
+    for name, test in list(globals().items()):
+        if name.startswith("test_"):
+            with tempfile.TemporaryDirectory(prefix="berth-cli-") as folder:
+                folder = pathlib.Path(folder)
+                if name == "test_modules":
+                    shutil.copy(EXAMPLES / "first-light.yaml", folder / "host.yaml")
+                    (folder / "san1.secret").write_text("berth-lab-chap")
+                    (folder / "san1.secret").chmod(0o600)
+                test(folder)
+    print(f"{len(failures)} failures")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+/* config/check*.c: each rule fires on a configuration that breaks it, and none on a good one. A table: a change to the good one, the
+ * problem. */
+#include "test.h"
+
+#include "collect.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct collected problems;
+
+static const char good[] =
+	"{'host':{'name':'hv1'},'uplinks':[{'name':'u0','match':{'mac':'52:54:00:12:34:56'}},{'name':'u1','match':{'pci':'0000:00:02.0'}}],"
+	"'vswitches':[{'name':'s0','uplinks':['u0']},{'name':'s1','uplinks':['u1']}],"
+	"'portgroups':[{'name':'storage','vswitch':'s0'},{'name':'web','vswitch':'s1','vlan':20}],"
+	"'vmknics':[{'name':'vmk0','portgroup':'storage','address':'10.0.2.15/24','gateway':'10.0.2.2'},"
+	"{'name':'vmk1','portgroup':'web','address':'10.0.3.15/24'}],"
+	"'datastores':[{'name':'nas1','nfs':{'server':'10.0.2.2','export':'/vol1'}},"
+	"{'name':'san1','iscsi':{'portals':['10.0.3.2','10.9.9.9'],'target':'iqn.2026-01.lab:t1','lun':1,"
+	"'chap':{'user':'hv1','secret':'module:good'}}},"
+	"{'name':'ram','ram':{'size':'64MiB'}}],"
+	"'vms':[{'name':'a','memory':'256MiB','boot':{'linux':'nas1:vmlinuz'},'disks':[{'datastore':'san1'},{'datastore':'nas1','file':'a."
+	"raw'}],"
+	"'nics':[{'portgroup':'web','mac':'52:54:00:aa:00:01'}]},"
+	"{'name':'b','memory':'2MiB','boot':{'multiboot':'module:k'},'disks':[{'datastore':'ram','file':'x','size':'4MiB'},"
+	"{'datastore':'nas1','file':'t.iso','read_only':true}],'nics':[{'portgroup':'web'}]}]}";
+
+static const struct {
+	const char *from, *to, *expected; /* expected: how the first problem begins */
+} rules[] = {
+	{"'name':'hv1'},'uplinks'", "'name':'HV1'},'uplinks'",
+		"error host.name: the iSCSI name made from the host's name, \"iqn.2026-01.io.berth:HV1\", has a capital"},
+	{"{'name':'hv1'}", "{'name':'hv1','initiator':'hv1'}", "error host.initiator: the iSCSI name \"hv1\" does not begin with"},
+	{"{'name':'hv1'}", "{'name':'hv1','initiator':'eui.0123'}",
+		"error host.initiator: the iSCSI name \"eui.0123\" does not have 16 hexa"},
+	{"'uplinks':[{", "'uplinks':[{'name':'u1','match':{'pci':'0000:00:03.0'}},{",
+		"error uplinks[2].name: there are two uplinks called \"u1\""},
+	{"'uplinks':['u1']", "'uplinks':['u0']", "error vswitches[1].uplinks[0]: uplink \"u0\" is already in vSwitch \"s0\""},
+	{"'uplinks':['u1']", "'uplinks':['u1','u1']", "error vswitches[1].uplinks[1]: uplink \"u1\" is listed twice in vSwitch \"s1\""},
+	{"'pci':'0000:00:02.0'", "'mac':'52:54:00:12:34:56'", "error uplinks[1].match.mac: uplinks \"u0\" and \"u1\" match the same NIC"},
+	{"'vswitches':[{", "'vswitches':[{'name':'s1'},{", "error vswitches[2].name: there are two vSwitches"},
+	{"'portgroups':[{", "'portgroups':[{'name':'web','vswitch':'s1'},{", "error portgroups[2].name: there are two port groups"},
+	{"'name':'vmk1'", "'name':'vmk0'", "error vmknics[1].name: there are two VMkernel NICs"},
+	{"'uplinks':['u1']", "'uplinks':[]", "warning uplinks[1]: no vSwitch uses uplink \"u1\""},
+	{",{'name':'web','vswitch':'s1'", ",{'name':'web','vswitch':'s0'", "warning vswitches[1]: vSwitch \"s1\" has no port group"},
+	{"10.0.2.15/24", "127.0.0.1/8", "error vmknics[0].address: 127.0.0.1 is a loopback address"},
+	{"10.0.3.15/24", "224.0.0.1/24", "error vmknics[1].address: 224.0.0.1 is a multicast address"},
+	{"10.0.3.15/24", "0.1.2.3/24", "error vmknics[1].address: 0.1.2.3 is not an address a host can have"},
+	{"10.0.3.15/24", "255.255.255.255/24", "error vmknics[1].address: 255.255.255.255 is a broadcast"},
+	{"10.0.3.15/24", "10.0.3.0/24", "error vmknics[1].address: 10.0.3.0 is the address of the subnet itself"},
+	{"10.0.3.15/24", "10.0.3.255/24", "error vmknics[1].address: 10.0.3.255 is the broadcast address"},
+	{"10.0.3.15/24", "10.0.2.15/24", "error vmknics[1].address: \"vmk0\" and \"vmk1\" have the same address 10.0.2.15"},
+	{"10.0.3.15/24", "10.0.0.15/16", "error vmknics[1].address: \"vmk0\" and \"vmk1\" are in the same subnet 10.0.0.0/16"},
+	{"'gateway':'10.0.2.2'", "'gateway':'10.0.4.2'", "error vmknics[0].gateway: the gateway 10.0.4.2 is not in the subnet 10.0.2.0/24"},
+	{"'gateway':'10.0.2.2'", "'gateway':'10.0.2.15'", "error vmknics[0].gateway: the gateway 10.0.2.15 is the VMkernel NIC's own"},
+	{"'gateway':'10.0.2.2'", "'gateway':'10.0.2.255'", "error vmknics[0].gateway: the gateway 10.0.2.255 is the broadcast"},
+	{"'10.0.3.15/24'", "'10.0.3.15/24','gateway':'10.0.3.1'", "error vmknics[1].gateway: \"vmk0\" already has a gateway"},
+	{"'10.0.3.15/24'", "'10.0.3.15/24','mtu':9000",
+		"error vmknics[1].mtu: the MTU 9000 of \"vmk1\" is larger than the 1500 of uplink \"u1\""},
+	{"'10.0.3.15/24'", "'10.0.3.15/24','mac':'52:54:00:aa:00:01'",
+		"error vms[0].nics[0].mac: the MAC address 52:54:00:aa:00:01 is used twice"},
+	{"52:54:00:aa:00:01", "52:54:00:12:34:56",
+		"error vms[0].nics[0].mac: the MAC address 52:54:00:12:34:56 is used twice (it is also at uplinks[0].match.mac"},
+	{"'server':'10.0.2.2'", "'server':'10.0.2.15'", "error datastores[0].nfs.server: 10.0.2.15 is this host's own address"},
+	{"'server':'10.0.2.2'", "'server':'239.0.0.1'", "error datastores[0].nfs.server: 239.0.0.1 is a multicast"},
+	{",'gateway':'10.0.2.2'", "",
+		"error datastores[1].iscsi.portals[1]: 10.9.9.9 is in no subnet of a VMkernel NIC, and none has a gateway"},
+	{"'/vol1'", "'vol1'", "error datastores[0].nfs.export: the export \"vol1\" does not begin"},
+	{"'/vol1'", "'/vol1','nfs_port':1", "warning datastores[0].nfs: only one of nfs_port and mount_port is given"},
+	{"'10.9.9.9'", "'10.0.3.2:3260'", "error datastores[1].iscsi.portals[1]: the portal is listed twice"},
+	{"iqn.2026-01.lab:t1", "lab:t1", "error datastores[1].iscsi.target: the iSCSI name \"lab:t1\" does not begin"},
+	{"iqn.2026-01.lab:t1", "iqn.2026-01.lab:T1",
+		"error datastores[1].iscsi.target: the iSCSI name \"iqn.2026-01.lab:T1\" has a capital"},
+	{"iqn.2026-01.lab:t1", "iqn.26-01.lab:t1",
+		"error datastores[1].iscsi.target: the iSCSI name \"iqn.26-01.lab:t1\" does not have a year"},
+	{"iqn.2026-01.lab:t1", "iqn.2026-01.lab:t_1",
+		"error datastores[1].iscsi.target: the iSCSI name \"iqn.2026-01.lab:t_1\" has a character"},
+	{"iqn.2026-01.lab:t1", "naa.01", "error datastores[1].iscsi.target: the iSCSI name \"naa.01\" does not have 16 or 32"},
+	{"module:good", "module:short", "error datastores[1].iscsi.chap.secret: the CHAP secret has 5 characters"},
+	{"'datastores':[{", "'datastores':[{'name':'ram','ram':{'size':'64MiB'}},{",
+		"error datastores[3].name: there are two datastores called \"ram\""},
+	{"'ram':{'size':'64MiB'}", "'nfs':{'server':'10.0.2.2','export':'/vol1'}",
+		"error datastores[2].nfs.export: datastores \"nas1\" and \"ram\" are the same export"},
+	{"'ram':{'size':'64MiB'}", "'iscsi':{'portals':['10.0.2.2'],'target':'iqn.2026-01.lab:t1','lun':1}",
+		"error datastores[2].iscsi.lun: datastores \"san1\" and \"ram\" are the same logical unit"},
+	{"'ram':{'size':'64MiB'}", "'ram':{'size':'1048577B'}", "error datastores[2].ram.size: the size is not a multiple of 4KiB"},
+	{"'size':'4MiB'", "'size':'1048577B'", "error vms[1].disks[0].size: the size is not a multiple of 4KiB"},
+	{"'size':'4MiB'", "'size':'65MiB'", "error vms[1].disks[0].size: the disks on RAM datastore \"ram\" need more than its 64 MiB"},
+	{",'size':'4MiB'", "", "error vms[1].disks[0]: a file on RAM datastore \"ram\" needs the key \"size\""},
+	{"'file':'x',", "", "error vms[1].disks[0].size: a disk on the whole of a RAM datastore is as large as it is found"},
+	{"'file':'a.raw'", "'file':'a.raw','size':'1MiB'", "error vms[0].disks[1].size: a disk on an NFS datastore is as large"},
+	{",'file':'a.raw'", "", "error vms[0].disks[1]: a disk on NFS datastore \"nas1\" needs the key \"file\""},
+	{"'file':'a.raw'", "'file':'t.iso'", "error vms[1].disks[1]: the disk is also VM \"a\"'s"},
+	{"{'datastore':'san1'}", "{'datastore':'nas1','file':'a.raw','read_only':true}",
+		"warning datastores[1]: no VM uses datastore \"san1\""},
+	{"{'datastore':'san1'}", "{'datastore':'san1'},{'datastore':'san1','read_only':true}",
+		"error vms[0].disks[1]: VM \"a\" has this disk already (disks[0])"},
+	{"{'datastore':'san1'}", "{'datastore':'san1','file':'a'}",
+		"error vms[0].disks[0].file: \"san1\" is a logical unit (iSCSI): it has no files"},
+	{"'nas1:vmlinuz'", "'san1:vmlinuz'", "error vms[0].boot.linux: \"san1\" is a logical unit (iSCSI)"},
+	{"'nas1:vmlinuz'", "'ram:vmlinuz'", "error vms[0].boot.linux: \"ram\" is a RAM datastore: it is empty"},
+	{"'module:k'", "'module:k','initrd':'module:i'", "error vms[1].boot.initrd: an initrd belongs to a Linux kernel"},
+	{"'nas1:vmlinuz'", "'nas1:vmlinuz','modules':['module:i']", "error vms[0].boot.modules: modules belong to a Multiboot kernel"},
+	{"'module:k'", "'module:k','modules':['san1:i']", "error vms[1].boot.modules[0]: \"san1\" is a logical unit"},
+	{"'name':'b'", "'name':'a'", "error vms[1].name: there are two VMs called \"a\""},
+	{"'2MiB'", "'2049KiB'", "error vms[1].memory: the memory of \"b\" is not a multiple of 2MiB (write 2MiB or 4MiB)"},
+};
+
+static char *changed(const char *from, const char *to)
+{
+	const char *at = strstr(good, from);
+	assert_non_null(at);
+	char *json = malloc(sizeof(good) + strlen(to));
+	sprintf(json, "%.*s%s%s", (int)(at - good), good, to, at + strlen(from));
+	return json;
+}
+
+static int check(const char *json)
+{
+	int result;
+	struct config *config = collect_read(json, &problems, &result);
+	assert_string_equal(problems.text, "");
+	assert_int_equal(result, 0);
+	struct config_sink sink = collect_sink(&problems);
+	result = config_check(config, &sink);
+	free(config);
+	return result;
+}
+
+static void good_passes(void **state)
+{
+	assert_int_equal(check(good), 0);
+	assert_string_equal(problems.text, "");
+}
+
+static void rules_fire(void **state)
+{
+	for (unsigned i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+		char *json = changed(rules[i].from, rules[i].to);
+		int result = check(json);
+		if (strncmp(problems.text, rules[i].expected, strlen(rules[i].expected)) != 0)
+			fail_msg("rule %u (%s -> %s):\nexpected %s\ngot %s", i, rules[i].from, rules[i].to, rules[i].expected,
+				problems.text);
+		assert_int_equal(result, problems.errors ? -EINVAL : 0);
+		assert_true(problems.errors + problems.warnings > 0);
+		free(json);
+	}
+}
+
+static void read_only_may_be_shared(void **state)
+{
+	char *json = changed("'file':'a.raw'", "'file':'t.iso','read_only':true");
+	assert_int_equal(check(json), 0);
+	assert_string_equal(problems.text, "");
+	free(json);
+}
+
+static void needs_a_vmknic(void **state)
+{
+	assert_int_equal(check("{'host':{'name':'h'},'datastores':[{'name':'n','nfs':{'server':'10.0.0.1','export':'/'}}],"
+			       "'vms':[{'name':'a','memory':'2MiB','boot':{'linux':'n:k'}}]}"),
+		-EINVAL);
+	assert_string_equal(problems.text, "error datastores[0].nfs.server: the host has no VMkernel NIC to reach 10.0.0.1 from "
+					   "(add a VMkernel NIC under \"vmknics\")\n");
+}
+
+static void vmk_needs_an_uplink(void **state)
+{
+	char *json = changed("'uplinks':['u1']", "'uplinks':[]");
+	assert_int_equal(check(json), -EINVAL);
+	assert_non_null(
+		strstr(problems.text, "error vmknics[1].portgroup: port group \"web\" leads nowhere: its vSwitch \"s1\" has no uplink"));
+	free(json);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(good_passes),
+		cmocka_unit_test(rules_fire),
+		cmocka_unit_test(read_only_may_be_shared),
+		cmocka_unit_test(needs_a_vmknic),
+		cmocka_unit_test(vmk_needs_an_uplink),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
