@@ -39,7 +39,7 @@ int command_completion(const struct arguments *arguments)
 	       "    -*) COMPREPLY=($(compgen -W \"$options\" -- \"$word\")); return ;;\n"
 	       "  esac\n"
 	       "  case $operand in\n"
-	       "    yaml) COMPREPLY=($(compgen -f -X '!*.y?(a)ml' -- \"$word\") $(compgen -d -- \"$word\")) ;;\n"
+	       "    yaml) COMPREPLY=($(compgen -f -X '!*.yaml' -- \"$word\") $(compgen -d -- \"$word\")) ;;\n"
 	       "    shell) COMPREPLY=($(compgen -W 'bash' -- \"$word\")) ;;\n"
 	       "  esac\n"
 	       "}\n"
