@@ -18,7 +18,7 @@
 #define CONFIG_CMDLINE_MAX 2047
 
 struct config_vm_disk {
-	uint8_t datastore; /* index */
+	uint8_t datastore;             /* index */
 	char file[CONFIG_REF_MAX + 1]; /* "" for a raw LUN or a RAM datastore's whole disk */
 	uint64_t size_bytes;           /* RAM datastore with file: size; else 0 = as found */
 	bool read_only;
@@ -58,9 +58,9 @@ struct config_vm {
 
 struct config_host {
 	char name[CONFIG_NAME_MAX + 1];
-	unsigned io_cores; /* 1 */
+	unsigned io_cores;                 /* 1 */
 	char initiator[ISCSI_IQN_MAX + 1]; /* iSCSI name of this host; default iqn.2026-01.io.berth:<name> */
-	bool power_off_when_idle; /* when all VMs have ended: power the machine off (the lab); default true */
+	bool power_off_when_idle;          /* when all VMs have ended: power the machine off (the lab); default true */
 };
 
 struct config {
