@@ -130,23 +130,6 @@ int ioctl(int fd, unsigned long request, ...)
 	return net_ioctl(fd, request, argument);
 }
 
-/* ---- who the libraries run as: one process, the superuser (AUTH_SYS identities come from the configuration) ---- */
-
-pid_t getpid(void)
-{
-	return 1;
-}
-
-uid_t getuid(void)
-{
-	return 0;
-}
-
-gid_t getgid(void)
-{
-	return 0;
-}
-
 /* ---- addresses as text ---- */
 
 /* Four decimal numbers 0..255 without leading zeros (which some read as octal), nothing before or after. */
