@@ -150,7 +150,8 @@ bool vsw_offload_from_guest(struct rte_mbuf *m, const struct netport_offload *of
 		return false;
 	if (!off->needs_csum)
 		return off->gso == NETPORT_GSO_NONE;
-	if ((uint32_t)off->csum_start + off->csum_offset + 2 > m->data_len)
+	/* Not into the Ethernet header: addresses and type have been, or will be, judged as they are. */
+	if (off->csum_start < ETH_HEADER_LEN || (uint32_t)off->csum_start + off->csum_offset + 2 > m->data_len)
 		return false;
 	vsw_headers_parse(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, &h);
 	known = (h.tcp || h.udp) && off->csum_start == h.l2_len + h.l3_len && h.l3_total == m->pkt_len - h.l2_len;

@@ -150,6 +150,9 @@ static void requests_that_do_not_fit_are_refused(void **state)
 	kit_tcp(frame, mac_b, mac_a, false, 5000, true);
 	REFUSE(frame[12] = 0x77);           /* not IP */
 	assert_int_equal(b->count, 0);
+	off = (struct netport_offload){.needs_csum = true, .csum_start = 12}; /* a checksum may not become a VLAN tag */
+	refused(a, len, &off);
+	assert_int_equal(b->count, 0);
 }
 
 static void checksums_of_unknown_protocols_are_done_at_once(void **state)
