@@ -1,6 +1,6 @@
 /*
- * Memory for lwIP: slabs of a few sizes, reserved when the stack starts. Nothing is allocated from the host afterwards; an empty class makes lwIP
- * answer "no memory", which TCP takes as back-pressure.
+ * Memory for lwIP: slabs of a few sizes, reserved when the stack starts. Nothing is allocated from the host afterwards; an empty class
+ * makes lwIP answer "no memory", which TCP takes as back-pressure.
  *
  * Owner: the network's core. Each object has a 16-byte head that names its class.
  */

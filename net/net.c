@@ -1,8 +1,8 @@
 /*
  * The stack as a whole: start, its clock, its poller, what lwIP wants of its machine, and statistics.
  *
- * Owner: one core, given to net_init and asserted. The poller sends what sockets gathered in this round, then hands the frames to the switch. A timer
- * of the loop runs lwIP's timers when the next of them is due, so an idle host sleeps in between.
+ * Owner: one core, given to net_init and asserted. The poller sends what sockets gathered in this round, then hands the frames to the
+ * switch. A timer of the loop runs lwIP's timers when the next of them is due, so an idle host sleeps in between.
  */
 #include "stack.h"
 

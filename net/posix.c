@@ -1,11 +1,11 @@
 /*
- * The POSIX socket names in the image: libiscsi and libnfs are compiled against net/posix and call these. Each is net/socket.h's function of the
- * same name; addresses as text are done here. Natively the system has these names, so this file is for the image only.
+ * The POSIX socket names in the image: libiscsi and libnfs are compiled against net/posix and call these. Each is net/socket.h's function
+ * of the same name; addresses as text are done here. Natively the system has these names, so this file is for the image only.
  *
  * Owner: the network's core.
  */
-#include <errno.h>
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <hv/log.h>
 #include <net/socket.h>

@@ -1,8 +1,8 @@
 /*
  * Sockets: descriptors, life cycle, readiness. Data: transfer.c; options and names: option.c.
  *
- * Owner: the network's core. lwIP's callbacks only note what happened and call `notify`; a socket is closed only by its user, so a pcb never goes
- * away under lwIP's feet.
+ * Owner: the network's core. lwIP's callbacks only note what happened and call `notify`; a socket is closed only by its user, so a pcb
+ * never goes away under lwIP's feet.
  */
 #include "socket_impl.h"
 
@@ -25,10 +25,23 @@ int net_fail(int err)
 
 int net_errno(err_t err)
 {
-	static const int map[] = {[ERR_OK] = 0, [-ERR_MEM] = ENOMEM, [-ERR_BUF] = ENOBUFS, [-ERR_TIMEOUT] = ETIMEDOUT, [-ERR_RTE] = ENETUNREACH,
-		[-ERR_INPROGRESS] = EINPROGRESS, [-ERR_VAL] = EINVAL, [-ERR_WOULDBLOCK] = EAGAIN, [-ERR_USE] = EADDRINUSE,
-		[-ERR_ALREADY] = EALREADY, [-ERR_ISCONN] = EISCONN, [-ERR_CONN] = ENOTCONN, [-ERR_IF] = ENETDOWN, [-ERR_ABRT] = ECONNABORTED,
-		[-ERR_RST] = ECONNRESET, [-ERR_CLSD] = EPIPE, [-ERR_ARG] = EINVAL};
+	static const int map[] = {[ERR_OK] = 0,
+		[-ERR_MEM] = ENOMEM,
+		[-ERR_BUF] = ENOBUFS,
+		[-ERR_TIMEOUT] = ETIMEDOUT,
+		[-ERR_RTE] = ENETUNREACH,
+		[-ERR_INPROGRESS] = EINPROGRESS,
+		[-ERR_VAL] = EINVAL,
+		[-ERR_WOULDBLOCK] = EAGAIN,
+		[-ERR_USE] = EADDRINUSE,
+		[-ERR_ALREADY] = EALREADY,
+		[-ERR_ISCONN] = EISCONN,
+		[-ERR_CONN] = ENOTCONN,
+		[-ERR_IF] = ENETDOWN,
+		[-ERR_ABRT] = ECONNABORTED,
+		[-ERR_RST] = ECONNRESET,
+		[-ERR_CLSD] = EPIPE,
+		[-ERR_ARG] = EINVAL};
 
 	return err <= 0 && -err < (int)HV_ARRAY_LEN(map) ? map[-err] : EIO;
 }

@@ -20,13 +20,13 @@ enum sock_state { SOCK_FRESH, SOCK_CONNECTING, SOCK_OPEN, SOCK_DEAD };
 struct sock {
 	bool used;
 	enum sock_state state;
-	unsigned names; /* descriptors */
+	unsigned names;      /* descriptors */
 	struct tcp_pcb *pcb; /* NULL when DEAD */
-	int error;      /* errno to report once (SO_ERROR or the next call) */
-	bool eof;       /* the peer has sent FIN; data before it may wait */
+	int error;           /* errno to report once (SO_ERROR or the next call) */
+	bool eof;            /* the peer has sent FIN; data before it may wait */
 	bool shut_read, shut_write;
 	bool reset_on_close; /* SO_LINGER of 0 s */
-	bool push;      /* written to since the last round */
+	bool push;           /* written to since the last round */
 	/* Received and not read: single pbufs linked by `next`, lengths by `len` (tot_len, 16 bits, cannot span a window). */
 	struct pbuf *rx_head, *rx_tail;
 	uint16_t rx_offset; /* read of rx_head */

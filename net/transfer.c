@@ -1,10 +1,10 @@
 /*
  * Data through a socket.
  *
- * Receive: what lwIP delivers stays in its pbufs (mbufs of the NIC) until it is copied, once, into the caller's vectors; the window opens by as much.
- * Small segments are packed together, so that a peer that sends byte by byte does not hold a whole packet buffer for each.
- * Send: data is copied once into lwIP's segments (the caller may use its buffer again at once; lwIP needs it until it is acknowledged). Segments
- * leave at the end of the round, so a header and the data behind it share packets.
+ * Receive: what lwIP delivers stays in its pbufs (mbufs of the NIC) until it is copied, once, into the caller's vectors; the window opens
+ * by as much. Small segments are packed together, so that a peer that sends byte by byte does not hold a whole packet buffer for each.
+ * Send: data is copied once into lwIP's segments (the caller may use its buffer again at once; lwIP needs it until it is acknowledged).
+ * Segments leave at the end of the round, so a header and the data behind it share packets.
  *
  * Owner: the network's core.
  */

@@ -1,9 +1,9 @@
 /*
  * A VMkernel NIC: an lwIP network interface on a vmk port of the switch.
  *
- * Receive: no copy. The mbuf itself becomes a custom pbuf, whose record lies in the mbuf's private area; freeing the pbuf frees the mbuf. The
- * number of mbufs the stack may hold that way is limited, so that connections nobody reads leave the uplink its receive buffers.
- * Send: the pbuf chain is copied once into an mbuf of the vmk pool (a pbuf stays lwIP's for retransmission). L4 checksums are left to the switch,
+ * Receive: no copy. The mbuf itself becomes a custom pbuf, whose record lies in the mbuf's private area; freeing the pbuf frees the mbuf.
+ * The number of mbufs the stack may hold that way is limited, so that connections nobody reads leave the uplink its receive buffers. Send:
+ * the pbuf chain is copied once into an mbuf of the vmk pool (a pbuf stays lwIP's for retransmission). L4 checksums are left to the switch,
  * which leaves them to the NIC where it can.
  *
  * Owner: the network's core.
@@ -285,8 +285,8 @@ int net_vmk_create(const struct net_vmknic_config *config, struct vsw *v)
 		return trace_error(err);
 	k->used = true;
 	add_netif(k);
-	log_info("net.vmk.up", "%s: %u.%u.%u.%u/%u", config->name, config->address >> 24, config->address >> 16 & 255, config->address >> 8 & 255,
-		config->address & 255, config->prefix);
+	log_info("net.vmk.up", "%s: %u.%u.%u.%u/%u", config->name, config->address >> 24, config->address >> 16 & 255,
+		config->address >> 8 & 255, config->address & 255, config->prefix);
 	return 0;
 }
 

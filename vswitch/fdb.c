@@ -2,12 +2,12 @@
  * MAC learning: a hash table of 64-byte buckets with four entries, each address in one of two candidate buckets. Fixed size, no allocation;
  * a lookup touches one cache line unless its bucket has spilled.
  *
- * Owner: the switch's core. States of an entry: free -> learned (stamp = tick of the last frame) -> free by ageing; or static (an own guest's
- * or vmk's address) until removed. Invariants: a key is in at most one slot; `spilled` of a bucket counts the entries whose first bucket it is and
- * that lie in their second; `learned` counts all entries that are not static.
+ * Owner: the switch's core. States of an entry: free -> learned (stamp = tick of the last frame) -> free by ageing; or static (an own
+ * guest's or vmk's address) until removed. Invariants: a key is in at most one slot; `spilled` of a bucket counts the entries whose first
+ * bucket it is and that lie in their second; `learned` counts all entries that are not static.
  *
- * Hostile sources: learning is limited per second and in total, hashing uses a secret multiplier, a static entry is never moved or evicted by
- * a frame, and a static entry evicts a learned one when its buckets are full.
+ * Hostile sources: learning is limited per second and in total, hashing uses a secret multiplier, a static entry is never moved or evicted
+ * by a frame, and a static entry evicts a learned one when its buckets are full.
  */
 #include "fdb.h"
 

@@ -1,4 +1,5 @@
-/* The MAC table (forwarding database). One per vSwitch; the key carries the broadcast domain, so equal MACs in two VLANs are two entries. */
+/* The MAC table (forwarding database). One per vSwitch; the key carries the broadcast domain, so equal MACs in two VLANs are two entries.
+ */
 #ifndef VSWITCH_FDB_H
 #define VSWITCH_FDB_H
 
@@ -6,9 +7,9 @@
 
 #define FDB_BUCKETS 8192u /* power of two */
 #define FDB_WAYS 4u
-#define FDB_LEARNED_MAX 16384u      /* half of the slots: two candidate buckets then nearly always have room */
-#define FDB_LEARN_PER_TICK 4096u    /* new or moved addresses per second: a flood of sources cannot churn the table */
-#define FDB_STATIC UINT32_MAX       /* stamp of an entry that neither ages nor moves */
+#define FDB_LEARNED_MAX 16384u   /* half of the slots: two candidate buckets then nearly always have room */
+#define FDB_LEARN_PER_TICK 4096u /* new or moved addresses per second: a flood of sources cannot churn the table */
+#define FDB_STATIC UINT32_MAX    /* stamp of an entry that neither ages nor moves */
 #define FDB_NONE UINT32_MAX
 
 struct fdb_bucket {
@@ -41,12 +42,13 @@ void fdb_destroy(struct fdb *f);
 /* Slot for fdb_slot_*, or FDB_NONE. */
 static inline uint32_t fdb_find(const struct fdb *f, uint64_t key);
 /*
- * A frame with source `key` came from `port`: refreshes, learns or moves the entry. FDB_OWNED: a static entry of another port has the address;
- * FDB_REFUSED: no room or too fast, counted; the frame is forwarded all the same.
+ * A frame with source `key` came from `port`: refreshes, learns or moves the entry. FDB_OWNED: a static entry of another port has the
+ * address; FDB_REFUSED: no room or too fast, counted; the frame is forwarded all the same.
  */
 static inline enum fdb_learn fdb_learn(struct fdb *f, uint64_t key, uint16_t port);
 enum fdb_learn fdb_learn_slow(struct fdb *f, uint32_t slot, uint64_t key, uint16_t port);
-/* An address that belongs to `port` for good; takes over a learned entry. -EEXIST: static at another port; -ENOSPC: both buckets are full of static ones. */
+/* An address that belongs to `port` for good; takes over a learned entry. -EEXIST: static at another port; -ENOSPC: both buckets are full
+ * of static ones. */
 int fdb_static_add(struct fdb *f, uint64_t key, uint16_t port) HV_MUST_CHECK;
 void fdb_remove(struct fdb *f, uint64_t key);
 void fdb_remove_port(struct fdb *f, uint16_t port);

@@ -7,8 +7,8 @@
  *   unknown unicast    from a local port: the active uplink (all local addresses are known); from an uplink: nowhere
  *   group address      every other port of the domain, and the active uplink unless it came from one
  *   any of these       also the promiscuous ports of the domain
- * Frames never go from uplink to uplink, so several uplinks make no loop; what an uplink that is not active receives is dropped unless it is
- * unicast to a local port.
+ * Frames never go from uplink to uplink, so several uplinks make no loop; what an uplink that is not active receives is dropped unless it
+ * is unicast to a local port.
  *
  * Owner: the switch's core. deliver() never enters the switch again, so nothing here is re-entered.
  */

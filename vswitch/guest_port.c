@@ -1,9 +1,9 @@
 /*
  * A guest's port: the switch's side of the contract hv/netport.h.
  *
- * From the guest: each frame is copied once into mbufs (the trust boundary: what is checked is what is sent), then its length, tag and offload
- * request are checked. To the guest: frames are handed over as segments of the mbufs in a burst; offloads the guest's driver did not accept are
- * done in software first.
+ * From the guest: each frame is copied once into mbufs (the trust boundary: what is checked is what is sent), then its length, tag and
+ * offload request are checked. To the guest: frames are handed over as segments of the mbufs in a burst; offloads the guest's driver did
+ * not accept are done in software first.
  *
  * Owner: the switch's core.
  */

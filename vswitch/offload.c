@@ -100,7 +100,8 @@ static void set_lengths(struct rte_mbuf *m, const struct vsw_headers *h)
 	m->ol_flags |= h->ipv4 ? RTE_MBUF_F_TX_IPV4 : RTE_MBUF_F_TX_IPV6;
 }
 
-/* Internet checksum (RFC 1071) from `start` to the end of the frame, into the field at `start + offset`, which holds what was summed already. */
+/* Internet checksum (RFC 1071) from `start` to the end of the frame, into the field at `start + offset`, which holds what was summed
+ * already. */
 static void checksum_from(struct rte_mbuf *m, uint32_t start, uint32_t offset)
 {
 	uint8_t *field = rte_pktmbuf_mtod_offset(m, uint8_t *, start + offset);

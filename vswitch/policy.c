@@ -33,8 +33,8 @@ bool vsw_policy_set_mac(struct vsw_port *p, const uint8_t mac[6])
 		return true;
 	if (!p->portgroup->config->policy.mac_changes || vsw_mac_is_group(wanted) || !wanted) {
 		p->count.mac_change_rejected++;
-		log_warn("vswitch.mac-change.rejected", "port %s: change to %02x:%02x:%02x:%02x:%02x:%02x refused by port group %s", p->name,
-			mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], p->portgroup->config->name);
+		log_warn("vswitch.mac-change.rejected", "port %s: change to %02x:%02x:%02x:%02x:%02x:%02x refused by port group %s",
+			p->name, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], p->portgroup->config->name);
 		return false;
 	}
 	err = fdb_static_add(&p->sw->fdb, fdb_key(wanted, p->domain), p->index);
@@ -51,7 +51,8 @@ bool vsw_policy_set_mac(struct vsw_port *p, const uint8_t mac[6])
 void vsw_policy_set_promisc(struct vsw_port *p, bool on)
 {
 	if (on && !p->portgroup->config->policy.promiscuous) {
-		log_info("vswitch.promiscuous.rejected", "port %s: promiscuous mode refused by port group %s", p->name, p->portgroup->config->name);
+		log_info("vswitch.promiscuous.rejected", "port %s: promiscuous mode refused by port group %s", p->name,
+			p->portgroup->config->name);
 		return;
 	}
 	p->flags = (uint16_t)(on ? p->flags | VSW_PF_PROMISC : p->flags & ~VSW_PF_PROMISC);

@@ -11,8 +11,8 @@
 enum vsw_drop vsw_policy_other_source(struct vsw_port *in, uint64_t src, uint16_t domain);
 
 /*
- * Ingress: is `src` allowed from this port? Also learns it. The common case of an access port is its own address: one comparison. An uplink's
- * `mac` matches no frame.
+ * Ingress: is `src` allowed from this port? Also learns it. The common case of an access port is its own address: one comparison. An
+ * uplink's `mac` matches no frame.
  */
 static inline enum vsw_drop vsw_policy_source(struct vsw_port *in, uint64_t src, uint16_t domain)
 {

@@ -1,5 +1,6 @@
 /*
- * Port groups and the port table: a port gets its VLAN, its policy and its switch from its port group, an index, and its MAC in the MAC table.
+ * Port groups and the port table: a port gets its VLAN, its policy and its switch from its port group, an index, and its MAC in the MAC
+ * table.
  *
  * Owner: the switch's core; control path.
  */

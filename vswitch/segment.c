@@ -1,6 +1,6 @@
 /*
- * TCP segmentation in software, for a receiver without it (an uplink, or a guest driver): IPv4 and IPv6, each segment a frame of its own with
- * right lengths, IP identification, sequence number, flags and checksums (RFC 9293 section 3.1, RFC 3168 section 6.1.2 for CWR).
+ * TCP segmentation in software, for a receiver without it (an uplink, or a guest driver): IPv4 and IPv6, each segment a frame of its own
+ * with right lengths, IP identification, sequence number, flags and checksums (RFC 9293 section 3.1, RFC 3168 section 6.1.2 for CWR).
  *
  * Owner: the switch's core. One segment at a time, so a frame of many segments needs no array and stops cleanly when mbufs run out.
  */
@@ -51,7 +51,8 @@ static void fix_ip(const struct vsw_segmenter *s, struct rte_mbuf *seg)
 		ip->hdr_checksum = 0;
 		ip->hdr_checksum = rte_ipv4_cksum(ip);
 	} else {
-		((struct rte_ipv6_hdr *)l3)->payload_len = rte_cpu_to_be_16((uint16_t)(seg->pkt_len - m->l2_len - sizeof(struct rte_ipv6_hdr)));
+		((struct rte_ipv6_hdr *)l3)->payload_len =
+			rte_cpu_to_be_16((uint16_t)(seg->pkt_len - m->l2_len - sizeof(struct rte_ipv6_hdr)));
 	}
 }
 
@@ -74,7 +75,7 @@ static void fix_tcp(const struct vsw_segmenter *s, struct rte_mbuf *seg, bool la
 
 	tcp->sent_seq = rte_cpu_to_be_32(rte_be_to_cpu_32(tcp->sent_seq) + s->offset - s->header_len);
 	if (!last)
-		tcp->tcp_flags &= (uint8_t)~(RTE_TCP_FIN_FLAG | RTE_TCP_PSH_FLAG);
+		tcp->tcp_flags &= (uint8_t) ~(RTE_TCP_FIN_FLAG | RTE_TCP_PSH_FLAG);
 	if (s->index)
 		tcp->tcp_flags &= (uint8_t)~RTE_TCP_CWR_FLAG;
 	tcp->cksum = pseudo_sum(m, rte_pktmbuf_mtod_offset(seg, const uint8_t *, m->l2_len), seg->pkt_len - l4);

@@ -1,9 +1,9 @@
 /*
- * A set of vSwitches made from configuration: their port groups, domains, mbuf pools, the once-a-second tick and the poller that ends each round
- * of the core.
+ * A set of vSwitches made from configuration: their port groups, domains, mbuf pools, the once-a-second tick and the poller that ends each
+ * round of the core.
  *
- * Owner: the core given to vsw_create. mbuf pools are apart by who can hold buffers: guests' frames (and copies of flooded ones), vmks' frames,
- * and uplink receive rings; so a guest that floods, or a full uplink, leaves the hypervisor's own storage traffic its buffers.
+ * Owner: the core given to vsw_create. mbuf pools are apart by who can hold buffers: guests' frames (and copies of flooded ones), vmks'
+ * frames, and uplink receive rings; so a guest that floods, or a full uplink, leaves the hypervisor's own storage traffic its buffers.
  */
 #include "switch.h"
 
@@ -116,7 +116,8 @@ static void tick(struct hv_timer *t)
 	struct vsw *v = hv_container_of(t, struct vsw, tick);
 
 	for (unsigned i = 0; i < v->config.switch_count; i++)
-		fdb_tick(&v->switches[i].fdb, v->config.switches[i].mac_ageing_s ? v->config.switches[i].mac_ageing_s : VSW_AGEING_DEFAULT_S);
+		fdb_tick(&v->switches[i].fdb,
+			v->config.switches[i].mac_ageing_s ? v->config.switches[i].mac_ageing_s : VSW_AGEING_DEFAULT_S);
 	for (unsigned i = 0; i < v->config.uplink_count; i++) {
 		if (v->uplinks[i])
 			vsw_uplink_watch(v->uplinks[i]);

@@ -5,8 +5,8 @@
  *     -> vsw_input: for each frame  VLAN (vlan.h) -> source policy (policy.h) -> learn (fdb.h) -> forward (switch.c) -> stage at the port
  *     -> vsw_flush: each port's staged frames go to its deliver(), in bursts
  *
- * Inside, a frame is untagged; mbuf->vlan_tci holds the id of its broadcast domain. Offload work that is still to do is in ol_flags/l2_len/l3_len/l4_len (offload.h);
- * the delivering port does what its receiver cannot.
+ * Inside, a frame is untagged; mbuf->vlan_tci holds the id of its broadcast domain. Offload work that is still to do is in
+ * ol_flags/l2_len/l3_len/l4_len (offload.h); the delivering port does what its receiver cannot.
  */
 #ifndef VSWITCH_SWITCH_H
 #define VSWITCH_SWITCH_H
@@ -24,7 +24,7 @@
 #define VSW_MAX_DOMAINS (VSW_MAX_PORTGROUPS + 1) /* 0 is none */
 #define VSW_PORT_NONE UINT16_MAX
 #define VSW_PORT_OUTSIDE (UINT16_MAX - 1) /* in the MAC table: beyond the uplinks; teaming picks which */
-#define VSW_AGEING_DEFAULT_S 300 /* IEEE 802.1Q-2018 table 8-6 */
+#define VSW_AGEING_DEFAULT_S 300          /* IEEE 802.1Q-2018 table 8-6 */
 #define VSW_PORT_NAME_MAX 63
 
 struct vsw_switch;
@@ -46,10 +46,10 @@ struct vsw_portgroup {
 };
 
 enum vsw_port_flag {
-	VSW_PF_FORGED = 1u << 0,    /* other source MACs are let in (and learned) */
-	VSW_PF_PRIVATE = 1u << 1,   /* deliver() changes or keeps frames: it gets no shared ones */
-	VSW_PF_PROMISC = 1u << 2,   /* sees every frame of its domain */
-	VSW_PF_DIRTY = 1u << 3,     /* in vsw.dirty */
+	VSW_PF_FORGED = 1u << 0,  /* other source MACs are let in (and learned) */
+	VSW_PF_PRIVATE = 1u << 1, /* deliver() changes or keeps frames: it gets no shared ones */
+	VSW_PF_PROMISC = 1u << 2, /* sees every frame of its domain */
+	VSW_PF_DIRTY = 1u << 3,   /* in vsw.dirty */
 	VSW_PF_VMK = 1u << 4,
 };
 
@@ -70,7 +70,7 @@ struct vsw_port {
 	enum vsw_port_kind kind;
 	bool link_up;
 	void (*link_changed)(struct vsw_port *p, bool up); /* some uplink of the switch is up; may be NULL */
-	uint8_t uplink_mac[6]; /* an uplink's own address; its `mac` above matches nothing */
+	uint8_t uplink_mac[6];                             /* an uplink's own address; its `mac` above matches nothing */
 	char name[VSW_PORT_NAME_MAX + 1];
 };
 

@@ -1,5 +1,6 @@
 /*
- * Uplink teaming: which uplink a switch sends by. Explicit failover order: the first uplink of the vSwitch's list whose link is up is active.
+ * Uplink teaming: which uplink a switch sends by. Explicit failover order: the first uplink of the vSwitch's list whose link is up is
+ * active.
  *
  * Owner: the switch's core. Chosen again whenever an uplink is attached or its link changes.
  */
@@ -8,7 +9,8 @@
 static struct vsw_port *first_up(const struct vsw_switch *sw)
 {
 	for (unsigned i = 0; i < sw->config->uplink_count; i++) {
-		struct vsw_port *p = sw->v->uplinks[sw->config->uplinks[i]] ? vsw_uplink_port(sw->v->uplinks[sw->config->uplinks[i]]) : NULL;
+		struct vsw_port *p =
+			sw->v->uplinks[sw->config->uplinks[i]] ? vsw_uplink_port(sw->v->uplinks[sw->config->uplinks[i]]) : NULL;
 
 		if (p && p->link_up)
 			return p;

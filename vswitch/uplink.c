@@ -1,12 +1,14 @@
 /*
- * An uplink: a physical NIC (DPDK ethdev port) as a port of the switch. It configures and starts the device, polls its receive queue, and sends.
+ * An uplink: a physical NIC (DPDK ethdev port) as a port of the switch. It configures and starts the device, polls its receive queue, and
+ * sends.
  *
  * Receive: rx_burst -> length check -> 802.1Q tag taken out, VLAN -> domain (unknown VLAN: dropped) -> vsw_input.
- * Send: offload work the device cannot do is done in software -> tag put in -> backlog ring -> tx_burst. The backlog takes what the device's
- * ring has no room for; guests may fill three quarters of it, the rest is the hypervisor's own (storage), so guests cannot shut it out.
+ * Send: offload work the device cannot do is done in software -> tag put in -> backlog ring -> tx_burst. The backlog takes what the
+ * device's ring has no room for; guests may fill three quarters of it, the rest is the hypervisor's own (storage), so guests cannot shut it
+ * out.
  *
- * Owner: the switch's core (queue 0 in both directions). States: attached, link down -> link up, watched once a second; polled, or armed = the
- * device's receive interrupt is on while the core sleeps.
+ * Owner: the switch's core (queue 0 in both directions). States: attached, link down -> link up, watched once a second; polled, or armed =
+ * the device's receive interrupt is on while the core sleeps.
  */
 #include "offload.h"
 #include "vlan.h"

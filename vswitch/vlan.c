@@ -2,8 +2,8 @@
  * Broadcast domains: one for each VLAN of a vSwitch that some port group uses. A frame of a VLAN without a domain has nowhere to go and is
  * dropped where it came in.
  *
- * Owner: the switch's core. Members are the access ports (guests, vmks); uplinks carry every domain of their switch. `promisc` is a subset of
- * `members`, empty unless a port group allows promiscuous mode and a guest asked for it.
+ * Owner: the switch's core. Members are the access ports (guests, vmks); uplinks carry every domain of their switch. `promisc` is a subset
+ * of `members`, empty unless a port group allows promiscuous mode and a guest asked for it.
  */
 #include "vlan.h"
 

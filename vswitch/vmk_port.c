@@ -1,6 +1,6 @@
 /*
- * A VMkernel NIC's port: frames as mbufs in both directions. What the switch delivers waits in a ring and is handed to the client by a poller of
- * its own, so that the TCP/IP stack is never entered from inside its own transmit call.
+ * A VMkernel NIC's port: frames as mbufs in both directions. What the switch delivers waits in a ring and is handed to the client by a
+ * poller of its own, so that the TCP/IP stack is never entered from inside its own transmit call.
  *
  * Owner: the switch's core. Ring: rx_head - rx_tail frames wait, at most RX_RING.
  */
@@ -28,7 +28,8 @@ static void ring_put(struct vsw_vmk_port *k, struct rte_mbuf *m)
 	k->rx[k->rx_head++ % RX_RING] = m;
 }
 
-/* From a guest that left the checksum to us: its data never was on a wire, so it is as good as verified; the stack gets a complete one anyway. */
+/* From a guest that left the checksum to us: its data never was on a wire, so it is as good as verified; the stack gets a complete one
+ * anyway. */
 static void put_checksummed(struct vsw_vmk_port *k, struct rte_mbuf *m)
 {
 	if (m->ol_flags & VSW_OFFLOAD_MASK) {

@@ -1,9 +1,10 @@
 /*
- * Fuzzes the virtual switch with frames and changes in any order: guests send frames of any bytes with any offload request, the wires bring any
- * frames, drivers change MAC, filter and features, links go up and down, guests are unplugged.
+ * Fuzzes the virtual switch with frames and changes in any order: guests send frames of any bytes with any offload request, the wires bring
+ * any frames, drivers change MAC, filter and features, links go up and down, guests are unplugged.
  *
- * Checked after each frame: it reached only ports of its own VLAN, and the wire only with that VLAN's tag; a unicast frame reached at most one port
- * unless a port may be promiscuous; every drop has a reason; a delivered frame is as long as its segments. At the end no mbuf is missing.
+ * Checked after each frame: it reached only ports of its own VLAN, and the wire only with that VLAN's tag; a unicast frame reached at most
+ * one port unless a port may be promiscuous; every drop has a reason; a delivered frame is as long as its segments. At the end no mbuf is
+ * missing.
  *
  * fuzz: hv/arch/context.S hv/kern/fiber.c hv/kern/format.c hv/kern/log.c hv/kern/loop.c hv/kern/msg.c hv/kern/sched.c hv/kern/slab.c
  * fuzz: hv/kern/timer.c tests/native/native.c vswitch/fdb.c vswitch/forward.c vswitch/guest_port.c vswitch/offload.c vswitch/policy.c

@@ -1,6 +1,7 @@
 /*
- * Sockets over the hypervisor's own stack, with the meaning of POSIX (IEEE Std 1003.1 XSH) and these limits: TCP over IPv4 only, non-blocking
- * always, poll with timeout 0 only. In the image the POSIX names (net/posix) are these functions; natively both exist side by side.
+ * Sockets over the hypervisor's own stack, with the meaning of POSIX (IEEE Std 1003.1 XSH) and these limits: TCP over IPv4 only,
+ * non-blocking always, poll with timeout 0 only. In the image the POSIX names (net/posix) are these functions; natively both exist side by
+ * side.
  *
  * All in loop context on the network's core. Return value and errno as POSIX; errno values beyond: EINPROGRESS of connect as usual.
  * Descriptors are small numbers from NET_FD_FIRST on, valid here only.

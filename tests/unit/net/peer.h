@@ -1,6 +1,6 @@
 /*
- * The stack on a test bench with a real peer: a network namespace of the test's own with a tap, Linux's TCP behind it, and small servers. The
- * wire between the switch's uplink and the tap loses and reorders frames on request.
+ * The stack on a test bench with a real peer: a network namespace of the test's own with a tap, Linux's TCP behind it, and small servers.
+ * The wire between the switch's uplink and the tap loses and reorders frames on request.
  */
 #ifndef NET_PEER_H
 #define NET_PEER_H

@@ -270,8 +270,8 @@ static void misuse_is_answered_with_errno(void **state)
 	int fd = net_socket(AF_INET, SOCK_STREAM, 0), other = net_socket(AF_INET, SOCK_STREAM, 0), one = 1;
 	char c;
 
-#define FAILS(call, e) \
-	assert_int_equal(call, -1); \
+#define FAILS(call, e)                                                                                                                     \
+	assert_int_equal(call, -1);                                                                                                        \
 	assert_int_equal(errno, e)
 	FAILS(net_socket(AF_INET6, SOCK_STREAM, 0), EAFNOSUPPORT);
 	FAILS(net_socket(AF_INET, SOCK_DGRAM, 0), EPROTONOSUPPORT);

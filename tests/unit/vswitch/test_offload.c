@@ -7,8 +7,12 @@ static uint8_t frame[FRAME_MAX], out[FRAME_MAX];
 
 static struct netport_offload tso(bool ipv6, uint16_t size)
 {
-	return (struct netport_offload){.needs_csum = true, .gso = ipv6 ? NETPORT_GSO_TCPV6 : NETPORT_GSO_TCPV4, .gso_size = size,
-		.hdr_len = ipv6 ? 74 : 54, .csum_start = ipv6 ? 54 : 34, .csum_offset = 16};
+	return (struct netport_offload){.needs_csum = true,
+		.gso = ipv6 ? NETPORT_GSO_TCPV6 : NETPORT_GSO_TCPV4,
+		.gso_size = size,
+		.hdr_len = ipv6 ? 74 : 54,
+		.csum_start = ipv6 ? 54 : 34,
+		.csum_offset = 16};
 }
 
 static void partial_checksums_are_handed_over_or_finished(void **state)
@@ -125,9 +129,9 @@ static void requests_that_do_not_fit_are_refused(void **state)
 	uint32_t len = kit_tcp(frame, mac_b, mac_a, false, 5000, true);
 	struct netport_offload off;
 
-#define REFUSE(...) \
-	off = tso(false, 1000); \
-	__VA_ARGS__; \
+#define REFUSE(...)                                                                                                                        \
+	off = tso(false, 1000);                                                                                                            \
+	__VA_ARGS__;                                                                                                                       \
 	refused(a, len, &off)
 	REFUSE(off.gso = NETPORT_GSO_TCPV6);
 	REFUSE(off.gso = 77);
@@ -140,15 +144,15 @@ static void requests_that_do_not_fit_are_refused(void **state)
 	REFUSE(off.csum_offset = 6);
 	REFUSE(off.csum_start = 65535);
 	REFUSE(off.csum_offset = 65535);
-	REFUSE(frame[16] = 0);              /* IP length */
+	REFUSE(frame[16] = 0); /* IP length */
 	kit_tcp(frame, mac_b, mac_a, false, 5000, true);
-	REFUSE(frame[20] = 0x20);           /* a fragment */
+	REFUSE(frame[20] = 0x20); /* a fragment */
 	kit_tcp(frame, mac_b, mac_a, false, 5000, true);
-	REFUSE(frame[46] = 0x40);           /* TCP header too short */
+	REFUSE(frame[46] = 0x40); /* TCP header too short */
 	kit_tcp(frame, mac_b, mac_a, false, 5000, true);
-	REFUSE(frame[14] = 0x44);           /* IP header too short */
+	REFUSE(frame[14] = 0x44); /* IP header too short */
 	kit_tcp(frame, mac_b, mac_a, false, 5000, true);
-	REFUSE(frame[12] = 0x77);           /* not IP */
+	REFUSE(frame[12] = 0x77); /* not IP */
 	assert_int_equal(b->count, 0);
 	off = (struct netport_offload){.needs_csum = true, .csum_start = 12}; /* a checksum may not become a VLAN tag */
 	refused(a, len, &off);

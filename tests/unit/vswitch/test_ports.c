@@ -206,8 +206,8 @@ static void every_unicast_frame_is_accounted_for(void **state)
 	srand(3);
 	for (unsigned i = 0; i < 5000; i++) {
 		unsigned from = (unsigned)rand() % 4;
-		uint32_t len = kit_eth(frame, macs[rand() % 5], macs[from < 3 && rand() % 4 ? from : (unsigned)rand() % 5],
-			0x0800, (uint32_t)rand() % 1600);
+		uint32_t len = kit_eth(frame, macs[rand() % 5], macs[from < 3 && rand() % 4 ? from : (unsigned)rand() % 5], 0x0800,
+			(uint32_t)rand() % 1600);
 
 		if (rand() % 8 == 0)
 			len = kit_tag(frame, len, (uint16_t)(rand() % 40));

@@ -17,8 +17,8 @@ struct rte_mbuf;
 struct rte_mempool;
 
 /*
- * Makes the switches and port groups of `config` (copied), with the mbuf pools they need, owned by `core`. Call on that core, after the EAL is
- * up. -EINVAL: a reference in config is out of range (config/check.c would have refused it); -ENOMEM.
+ * Makes the switches and port groups of `config` (copied), with the mbuf pools they need, owned by `core`. Call on that core, after the EAL
+ * is up. -EINVAL: a reference in config is out of range (config/check.c would have refused it); -ENOMEM.
  */
 int vsw_create(const struct vsw_config *config, unsigned core, struct vsw **out) HV_MUST_CHECK;
 /* Closes uplinks, drops what is queued, frees all. @pre all guest and vmk ports are destroyed */
@@ -29,8 +29,8 @@ unsigned vsw_core(const struct vsw *v);
 struct vsw_uplink_dev {
 	uint16_t ethdev_port; /* probed, not configured: the switch configures and starts it */
 	/*
-	 * Optional. on=true: enable the port's receive interrupt so that it wakes this core; on=false: disable it. The switch looks at the queue
-	 * once more after enabling, so no frame waits. NULL: the port can only be polled.
+	 * Optional. on=true: enable the port's receive interrupt so that it wakes this core; on=false: disable it. The switch looks at the
+	 * queue once more after enabling, so no frame waits. NULL: the port can only be polled.
 	 */
 	void (*arm)(void *arg, bool on);
 	void *arg;
@@ -57,8 +57,9 @@ void vsw_guest_port_destroy(struct netport *np);
 
 struct vsw_vmk_client {
 	/*
-	 * Frames for this port, untagged, each private to the client (it may change and keep them). Returns how many it took; the switch drops
-	 * and counts the rest. Called from the switch's poller, never from inside vsw_vmk_tx. RTE_MBUF_F_RX_L4_CKSUM_GOOD: checksum is known good.
+	 * Frames for this port, untagged, each private to the client (it may change and keep them). Returns how many it took; the switch
+	 * drops and counts the rest. Called from the switch's poller, never from inside vsw_vmk_tx. RTE_MBUF_F_RX_L4_CKSUM_GOOD: checksum
+	 * is known good.
 	 */
 	unsigned (*rx)(void *arg, struct rte_mbuf **frames, unsigned n);
 	/* Some uplink of the port's switch is up. May be NULL. */
@@ -70,8 +71,9 @@ int vsw_vmk_port_create(struct vsw *v, unsigned portgroup, const char *name, con
 	struct vsw_vmk_port **out) HV_MUST_CHECK;
 void vsw_vmk_port_destroy(struct vsw_vmk_port *p);
 /*
- * Sends n frames (untagged, Ethernet header first, headers in the first segment). All are taken: what cannot be sent is dropped and counted.
- * A frame may carry RTE_MBUF_F_TX_{IP_CKSUM,TCP_CKSUM,UDP_CKSUM,TCP_SEG} with l2_len/l3_len/l4_len and the pseudo-header sum in place.
+ * Sends n frames (untagged, Ethernet header first, headers in the first segment). All are taken: what cannot be sent is dropped and
+ * counted. A frame may carry RTE_MBUF_F_TX_{IP_CKSUM,TCP_CKSUM,UDP_CKSUM,TCP_SEG} with l2_len/l3_len/l4_len and the pseudo-header sum in
+ * place.
  */
 void vsw_vmk_tx(struct vsw_vmk_port *p, struct rte_mbuf **frames, unsigned n);
 /* Pushes what was gathered by vsw_vmk_tx. The switch also does so by itself each round of its core. */
@@ -83,31 +85,31 @@ bool vsw_vmk_link_up(const struct vsw_vmk_port *p);
 
 /* ---- statistics ---- */
 /* Why a frame was dropped: name (stable, for machines) and text. A row here is a counter at every port. */
-#define VSW_DROPS(X) \
-	X(RUNT, "runt", "shorter than an Ethernet header") \
-	X(OVERSIZE, "oversize", "longer than the MTU of the switch allows") \
-	X(BAD_OFFLOAD, "bad-offload", "checksum or segmentation request does not fit the frame's headers") \
-	X(VLAN_TAG, "vlan-tag", "tagged frame on an access port") \
-	X(VLAN_UNKNOWN, "vlan-unknown", "VLAN is in no port group of the switch") \
-	X(FORGED_SOURCE, "forged-source", "source MAC is not the port's (forged transmits are rejected)") \
-	X(BAD_SOURCE, "bad-source", "source MAC is multicast or zero") \
-	X(OWN_SOURCE, "own-source", "source MAC belongs to another port of this switch") \
-	X(LINK_CONTROL, "link-control", "link-local control frame (802.1Q 01-80-C2-00-00-0x), never forwarded") \
-	X(NO_DESTINATION, "no-destination", "no port wants it") \
-	X(HAIRPIN, "hairpin", "destination is where it came from") \
-	X(STANDBY_UPLINK, "standby-uplink", "broadcast, multicast or unknown unicast received on an uplink that is not the active one") \
-	X(NO_UPLINK, "no-uplink", "destination is outside and no uplink is up") \
-	X(NOT_CONNECTED, "not-connected", "no driver at the port") \
-	X(RX_FULL, "rx-full", "receiver's ring is full") \
-	X(TX_FULL, "tx-full", "uplink's transmit queue is full") \
-	X(TX_REFUSED, "tx-refused", "uplink's driver refused the frame") \
+#define VSW_DROPS(X)                                                                                                                       \
+	X(RUNT, "runt", "shorter than an Ethernet header")                                                                                 \
+	X(OVERSIZE, "oversize", "longer than the MTU of the switch allows")                                                                \
+	X(BAD_OFFLOAD, "bad-offload", "checksum or segmentation request does not fit the frame's headers")                                 \
+	X(VLAN_TAG, "vlan-tag", "tagged frame on an access port")                                                                          \
+	X(VLAN_UNKNOWN, "vlan-unknown", "VLAN is in no port group of the switch")                                                          \
+	X(FORGED_SOURCE, "forged-source", "source MAC is not the port's (forged transmits are rejected)")                                  \
+	X(BAD_SOURCE, "bad-source", "source MAC is multicast or zero")                                                                     \
+	X(OWN_SOURCE, "own-source", "source MAC belongs to another port of this switch")                                                   \
+	X(LINK_CONTROL, "link-control", "link-local control frame (802.1Q 01-80-C2-00-00-0x), never forwarded")                            \
+	X(NO_DESTINATION, "no-destination", "no port wants it")                                                                            \
+	X(HAIRPIN, "hairpin", "destination is where it came from")                                                                         \
+	X(STANDBY_UPLINK, "standby-uplink", "broadcast, multicast or unknown unicast received on an uplink that is not the active one")    \
+	X(NO_UPLINK, "no-uplink", "destination is outside and no uplink is up")                                                            \
+	X(NOT_CONNECTED, "not-connected", "no driver at the port")                                                                         \
+	X(RX_FULL, "rx-full", "receiver's ring is full")                                                                                   \
+	X(TX_FULL, "tx-full", "uplink's transmit queue is full")                                                                           \
+	X(TX_REFUSED, "tx-refused", "uplink's driver refused the frame")                                                                   \
 	X(NO_MBUF, "no-mbuf", "no packet buffer left")
 
 enum vsw_drop {
 #define X(id, name, text) VSW_DROP_##id,
 	VSW_DROPS(X)
 #undef X
-	VSW_DROP_COUNT
+		VSW_DROP_COUNT
 };
 const char *vsw_drop_name(enum vsw_drop reason);
 const char *vsw_drop_text(enum vsw_drop reason);
@@ -116,10 +118,10 @@ const char *vsw_drop_text(enum vsw_drop reason);
 struct vsw_counters {
 	uint64_t in_frames, in_bytes, out_frames, out_bytes;
 	uint64_t in_bursts, out_bursts;
-	uint64_t out_segmented; /* frames made by software segmentation for this port */
+	uint64_t out_segmented;   /* frames made by software segmentation for this port */
 	uint64_t out_checksummed; /* checksums completed in software for this port */
 	uint64_t mac_change_rejected;
-	uint64_t drops; /* sum of drop[] */
+	uint64_t drops;                /* sum of drop[] */
 	uint64_t drop[VSW_DROP_COUNT]; /* at the port that caused it: sender for policy and format, receiver for a full queue */
 };
 
