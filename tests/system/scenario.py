@@ -63,6 +63,17 @@ class Scenario:
         """Runs on until the guest prints "@word rest"; a failed job or a dead host on the way is a failure."""
         return self._until(lambda e: e[0] == "at" and e[1] == vm and e[2] == word and rest in (None, e[3]), f"[{vm}] @{word} {rest or ''}", seconds)
 
+    def until_all(self, vms, word, rest=None, seconds=None):
+        """Until each of the guests has printed "@word rest", in any order."""
+        missing = set(vms)
+
+        def one(e):
+            if e[0] == "at" and e[2] == word and rest in (None, e[3]):
+                missing.discard(e[1])
+            return not missing
+
+        return self._until(one, f"@{word} {rest or ''} of {', '.join(vms)}", seconds)
+
     def until_line(self, text, seconds=None):
         """Until a console line contains `text`."""
         for line in list(self.host.lines):

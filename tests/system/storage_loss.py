@@ -35,14 +35,12 @@ def run(which, hang):
             scenarios.append(s)
             with s:
                 server = san if which == "san" else nas
-                s.until(victim, "warm")
-                s.until(other, "warm")
+                s.until_all([victim, other], "warm")
                 print(f"{victim}: {'hanging' if hang else 'killing'} its server for {OUTAGE_S} s", flush=True)
                 server.hang() if hang else server.kill()
                 lost = time.monotonic()
                 s.until(other, "pass", seconds=120)
                 print(f"{other}: a whole pass during the outage, after {time.monotonic() - lost:.1f} s", flush=True)
-                s.host.events.put(("tick",))
                 while time.monotonic() < lost + OUTAGE_S:
                     time.sleep(0.1)
                 server.unhang() if hang else server.start()

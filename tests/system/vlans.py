@@ -26,10 +26,7 @@ def test(folder, scenarios):
     s = Scenario("vlans", YAML, {"probe": PROBE, "answer": ANSWER})
     scenarios.append(s)
     with s:
-        waiting = {"a1", "a2", "b1"}
-        while waiting:
-            e = s._until(lambda e: e[0] == "at" and e[2] == "mark" and e[3] == "all", "all guests up", None)
-            waiting.discard(e[1])
+        s.until_all(["a1", "a2", "b1"], "mark", "all")
         for v in ("a1", "a2", "b1"):
             s.go(v)
         s.until("a1", "mark", "forge")
