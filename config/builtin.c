@@ -75,15 +75,7 @@ static int start_config(void)
 
 static int start_nics(void)
 {
-	int err = nic_init(IO_CORE);
-
-	for (unsigned i = 0; !err && i < nic_count(); i++) {
-		const struct nic *n = nic_get(i);
-
-		log_info("nic.found", "%s %s %02x:%02x:%02x:%02x:%02x:%02x", n->pci, n->driver, n->mac[0], n->mac[1], n->mac[2], n->mac[3], n->mac[4],
-			n->mac[5]);
-	}
-	return err;
+	return nic_init(IO_CORE);
 }
 
 static const struct nic *uplink_nic(const struct vsw_uplink_config *u)
@@ -129,8 +121,12 @@ static int start_net(void)
 {
 	int err = net_init(IO_CORE);
 
-	for (unsigned i = 0; !err && i < host.config->net.vmknic_count; i++)
-		err = net_vmk_create(&host.config->net.vmknics[i], host.vsw);
+	for (unsigned i = 0; !err && i < host.config->net.vmknic_count; i++) {
+		struct net_vmknic_config vmk = host.config->net.vmknics[i];
+
+		vmk.has_mac = true; /* reading the configuration derived one, from the host's name too, where none is given */
+		err = net_vmk_create(&vmk, host.vsw);
+	}
 	return err;
 }
 

@@ -287,6 +287,56 @@ static void event_from(uint64_t info, struct virt_event *e)
 	e->error = (uint32_t)(info >> 32);
 }
 
+static void intercept1(struct vcpu *v, uint32_t bit, bool on)
+{
+	struct vmcb *b = v->virt->vmcb;
+	b->intercept1 = on ? b->intercept1 | bit : b->intercept1 & ~bit;
+	b->clean &= ~VMCB_CLEAN_INTERCEPTS;
+}
+
+/*
+ * The VMCB's one virtual interrupt (15.21.4) serves two purposes: delivering an interrupt that can be taken now, and, intercepted, telling when
+ * one could be (a window). Interrupts are not delivered by EVENTINJ as long as no window is wanted in the same entry: QEMU's TCG keeps the vector
+ * of an injected interrupt as its pending exception, and delivers it a second time if another of its threads kicks the CPU at that moment
+ * (seen with 7.2: a handler interrupted by its own vector at its first instruction, with IF = 0). A virtual interrupt has no such memory.
+ */
+enum virq_use { VIRQ_NONE, VIRQ_WINDOW, VIRQ_DELIVER };
+
+static void program_virq(struct vcpu *v)
+{
+	struct virt_vcpu *s = v->virt;
+	struct vmcb *b = s->vmcb;
+	enum virq_use use = s->window ? VIRQ_WINDOW : s->virq ? VIRQ_DELIVER : VIRQ_NONE;
+	if (s->virq && s->window) {
+		b->event_inj = s->virq_vector | VMCB_EVENT_VALID;
+		s->virq = false;
+	}
+	if (use == VIRQ_DELIVER)
+		b->v_vector = s->virq_vector;
+	if (use == s->virq_programmed && use != VIRQ_DELIVER)
+		return;
+	b->v_irq = use != VIRQ_NONE;
+	b->v_prio = use != VIRQ_NONE ? 0x0f | VMCB_V_IGN_TPR : 0;
+	b->clean &= ~VMCB_CLEAN_TPR;
+	if ((use == VIRQ_WINDOW) != (s->virq_programmed == VIRQ_WINDOW))
+		intercept1(v, BIT(SVM_VINTR), use == VIRQ_WINDOW);
+	s->virq_programmed = use;
+}
+
+/* What the last entry (entered: it took place) did not deliver, if anything. */
+static void undelivered(struct vcpu *v, bool entered, struct virt_event *e)
+{
+	struct virt_vcpu *s = v->virt;
+	struct vmcb *b = s->vmcb;
+	event_from(entered ? b->exit_int_info : b->event_inj, e);
+	b->event_inj = 0;
+	if (!s->virq)
+		return;
+	if (!entered || b->v_irq & 1)
+		*e = (struct virt_event){.valid = true, .type = VEVENT_INTERRUPT, .vector = s->virq_vector};
+	s->virq = false;
+}
+
 static void enter(struct vcpu *v, struct virt_exit *e)
 {
 	struct svm_core *c = &cores[v->core];
@@ -301,21 +351,20 @@ static void enter(struct vcpu *v, struct virt_exit *e)
 	if (hv_core_pending()) {
 		stgi();
 		e->reason = VEXIT_NONE;
-		event_from(b->event_inj, &e->interrupted);
-		b->event_inj = 0;
+		undelivered(v, false, &e->interrupted);
 		return;
 	}
+	program_virq(v);
 	b->tlb_control = c->flush ? VMCB_TLB_FLUSH_ALL : 0;
 	c->flush = false;
 	svm_world_switch(v->regs, v->virt->vmcb_pa, c->host_pa);
 	stgi();
 	b->clean = svm_features.clean_bits ? VMCB_CLEAN_ALL : 0;
-	b->event_inj = 0;
+	undelivered(v, true, &e->interrupted);
 	v->regs[VREG_RAX] = b->rax;
 	v->regs[VREG_RSP] = b->rsp;
 	v->rip = b->rip;
 	v->rflags = b->rflags;
-	event_from(b->exit_int_info, &e->interrupted);
 	svm_decode_exit(v, e);
 }
 
@@ -465,24 +514,18 @@ static bool set_msr(struct vcpu *v, uint32_t msr, uint64_t value)
 
 static void inject(struct vcpu *v, const struct virt_event *e)
 {
-	v->virt->vmcb->event_inj = e->vector | (uint64_t)e->type << 8 | (e->has_error ? VMCB_EVENT_ERROR | (uint64_t)e->error << 32 : 0) | VMCB_EVENT_VALID;
+	struct virt_vcpu *s = v->virt;
+	if (e->type == VEVENT_INTERRUPT) {
+		s->virq = true;
+		s->virq_vector = e->vector;
+		return;
+	}
+	s->vmcb->event_inj = e->vector | (uint64_t)e->type << 8 | (e->has_error ? VMCB_EVENT_ERROR | (uint64_t)e->error << 32 : 0) | VMCB_EVENT_VALID;
 }
 
-static void intercept1(struct vcpu *v, uint32_t bit, bool on)
-{
-	struct vmcb *b = v->virt->vmcb;
-	b->intercept1 = on ? b->intercept1 | bit : b->intercept1 & ~bit;
-	b->clean &= ~VMCB_CLEAN_INTERCEPTS;
-}
-
-/* A virtual interrupt of the highest priority that is intercepted as soon as the guest could take it (15.21.4). */
 static void irq_window(struct vcpu *v, bool on)
 {
-	struct vmcb *b = v->virt->vmcb;
-	b->v_irq = on;
-	b->v_prio = on ? 0x0f | VMCB_V_IGN_TPR : 0;
-	b->clean &= ~VMCB_CLEAN_TPR;
-	intercept1(v, BIT(SVM_VINTR), on);
+	v->virt->window = on;
 }
 
 static void nmi_window(struct vcpu *v, bool on)

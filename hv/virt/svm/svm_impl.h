@@ -11,6 +11,10 @@ struct virt_vcpu {
 	uint64_t vmcb_pa;
 	uint64_t asid_generation; /* of its core's allocator; 0: has none */
 	bool dr_live; /* DR0-3 are in the machine and not intercepted */
+	bool window;     /* an exit is wanted as soon as an interrupt can be taken */
+	bool virq;       /* interrupt virq_vector is to be delivered by the next entry */
+	uint8_t virq_vector;
+	uint8_t virq_programmed; /* enum virq_use: what the VMCB and the VINTR intercept are set to */
 };
 
 /* vm.virt. Constant while the VM runs. */
