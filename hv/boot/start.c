@@ -11,6 +11,7 @@
 #include "arch/paging.h"
 #include "arch/percpu.h"
 #include "arch/platform.h"
+#include "arch/stack_guard.h"
 #include "arch/time.h"
 #include "arch/trap.h"
 #include "arch/arch.h"
@@ -56,6 +57,7 @@ static void read_archive(void)
 /* On core 0's own stack, with own page tables and allocator. */
 static void boot_late(void)
 {
+	stack_guard_init();
 	if (percpu_alloc_tls(percpu_get(0)))
 		hv_panic("no memory for thread-local data");
 	percpu_load(percpu_get(0));

@@ -21,6 +21,17 @@ static void page_fault(void)
 	*(volatile int *)0x1000 = 1;
 }
 
+/* One array too short for what is written to it; the length is not known to the compiler. */
+static void stack_smash(void)
+{
+	volatile size_t len = 24;
+	char small[16];
+	volatile char *volatile p = small;
+
+	for (size_t i = 0; i < len + 8; i++)
+		p[i] = (char)i;
+}
+
 static void divide(void)
 {
 	volatile int zero = 0, many = 1000;
@@ -91,6 +102,7 @@ static void panic_elsewhere(void)
 static const struct fault faults[] = {
 	{"page-fault", page_fault},
 	{"divide", divide},
+	{"stack-smash", stack_smash},
 	{"stack-overflow", stack_overflow},
 	{"write-text", write_text},
 	{"write-constant", write_constant},
