@@ -38,8 +38,8 @@ def test(folder, scenarios):
         killer.start()
         results = []
         for line in outside.stdout:
-            line = line.strip()
-            if "@" in line:
+            line = line[max(0, line.find("@")):].strip()  # the firmware's terminal codes may stand before it
+            if line.startswith("@"):
                 print(f"[outside] {line}", flush=True)
             if line.startswith("@iperf"):
                 results.append(line)
