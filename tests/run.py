@@ -35,6 +35,8 @@ SYSTEM = [  # name, arguments, seconds it may take
     ("storage_loss", ["nas-hang"], 500),
     ("san_absent", [], 400),
     ("vlans", [], 400),
+    ("smp_guest", ["3"], 300),
+    ("smp_guest", ["1"], 300),
     ("outside_machine", [], 500),
     ("main_job", [], 1800),
 ]
