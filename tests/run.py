@@ -1,74 +1,119 @@
 #!/usr/bin/env python3
-"""Runs all tests and ends with a line `N passed, N failed`.
+"""Runs all tests and ends with a line `N passed, N failed` (and `, N skipped` if there are any).
+
+usage: tests/run.py [PATTERN...]     only tests whose name contains a PATTERN; --list prints the names
 
 Four kinds: unit tests and lints (meson's), image tests (tests/image/<name>: a host image without guests), guest tests (tests/guest/<name>: a
-small program booted in one VM on one host) and system tests (tests/system: real servers, Linux guests). All but the first run two at a time; a
-failed one prints its whole output.
+small program booted in one VM on one host) and system tests (tests/system: real servers, Linux guests). All but the first run two at a time, the
+longest first, each contained: when it ends, fails, is killed or out of time, no QEMU and no server of it is left. A failed one prints its output.
+A test whose emulator aborted itself is run again. Exit status 77 of a test is a skip.
 """
+import collections
 import concurrent.futures
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "lab"))
 sys.path.insert(0, str(ROOT / "tests" / "guest"))
-from berthlab import BUILD, guest  # noqa: E402
+from berthlab import BUILD, contain, guest  # noqa: E402
+from berthlab.host import PLATFORM_ABORT  # noqa: E402
 import build as guest_programs  # noqa: E402
 
-SYSTEM = [  # name, arguments, seconds it may take
-    ("storage_native", ["steady"], 120),
-    ("storage_native", ["chap-wrong"], 120),
-    ("storage_native", ["san-kill"], 120),
-    ("storage_native", ["san-hang"], 120),
-    ("storage_native", ["san-late"], 120),
-    ("storage_native", ["conn-drop"], 120),
-    ("storage_native", ["nas-kill"], 120),
-    ("storage_native", ["nas-hang"], 120),
-    ("chap_right_and_wrong", [], 400),
-    ("storage_loss", ["san"], 500),
-    ("storage_loss", ["nas"], 500),
-    ("storage_loss", ["san-hang"], 500),
-    ("storage_loss", ["nas-hang"], 500),
-    ("san_absent", [], 400),
-    ("vlans", [], 400),
-    ("smp_guest", ["3"], 300),
-    ("smp_guest", ["1"], 300),
-    ("outside_machine", [], 500),
-    ("main_job", [], 1800),
+SYSTEM = [  # name, arguments, seconds it usually takes (the longest are started first), seconds it may take
+    ("main_job", [], 200, 1800),
+    ("outside_machine", [], 90, 500),
+    ("storage_loss", ["san"], 90, 500),
+    ("storage_loss", ["nas"], 90, 500),
+    ("storage_loss", ["san-hang"], 90, 500),
+    ("storage_loss", ["nas-hang"], 90, 500),
+    ("chap_right_and_wrong", [], 60, 400),
+    ("san_absent", [], 40, 400),
+    ("vlans", [], 50, 400),
+    ("smp_guest", ["3"], 25, 300),
+    ("smp_guest", ["1"], 25, 300),
+    ("storage_native", ["nas-kill"], 45, 150),
+    ("storage_native", ["san-hang"], 30, 150),
+    ("storage_native", ["nas-hang"], 30, 150),
+    ("storage_native", ["san-kill"], 20, 150),
+    ("storage_native", ["san-late"], 20, 150),
+    ("storage_native", ["conn-drop"], 20, 150),
+    ("storage_native", ["steady"], 10, 150),
+    ("storage_native", ["chap-wrong"], 10, 150),
 ]
+IMAGE_USUAL_S, IMAGE_LIMIT_S = 6, 180
+GUEST_USUAL_S, GUEST_LIMIT_S = 5, 300
+PLATFORM, SKIP = 75, 77
+ATTEMPTS = 3
+AT_ONCE = 2
 LOGS = BUILD / "test-logs"
+Test = collections.namedtuple("Test", "name args usual limit")
+Result = collections.namedtuple("Result", "name outcome seconds output")
+OK, FAILED, SKIPPED = "ok", "FAILED", "skipped"
 
 
-def run(name, args, seconds):
-    """(name, passed, seconds it took, output)"""
-    start = time.monotonic()
-    LOGS.mkdir(parents=True, exist_ok=True)
-    log = LOGS / (name.replace("/", "-").replace(" ", "-") + ".log")
-    with open(log, "wb") as out:
-        p = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+class Runner:
+    """Runs contained tests; `stop` ends those that run."""
+
+    def __init__(self):
+        self.running, self.lock, self.stopped = set(), threading.Lock(), False
+
+    def run(self, test):
+        start = time.monotonic()
+        for attempt in range(ATTEMPTS):
+            status, output = self._once(test)
+            if status == 0 or not (status == PLATFORM or PLATFORM_ABORT in output):
+                break
+            print(f"again  {test.name}: the emulator aborted itself (attempt {attempt + 1} of {ATTEMPTS})", flush=True)
+        outcome = {0: OK, SKIP: SKIPPED}.get(status, FAILED)
+        return Result(test.name, outcome, time.monotonic() - start, output + ("" if status == 0 else f"\n[{test.name}: status {status}]"))
+
+    def _once(self, test):
+        log = LOGS / (test.name.replace("/", "-").replace(" ", "-") + ".log")
+        folder = tempfile.mkdtemp(prefix="berth-test-")
         try:
-            status = p.wait(seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(p.pid, 9)
-            p.wait()
-            status = f"no end after {seconds} s"
-    return name, status == 0, time.monotonic() - start, log.read_text(errors="replace") + ("" if status == 0 else f"\n[{name}: status {status}]")
+            with open(log, "wb") as out, self.lock:
+                if self.stopped:
+                    return "not started", ""
+                p = subprocess.Popen(contain.contained(test.args), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+                                     env=dict(os.environ, TMPDIR=folder, PYTHONUNBUFFERED="1"))
+                self.running.add(p)
+            try:
+                status = p.wait(test.limit)
+            except subprocess.TimeoutExpired:
+                p.kill()
+                p.wait()
+                status = f"no end after {test.limit} s"
+            with self.lock:
+                self.running.discard(p)
+            return status, log.read_text(errors="replace")
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def stop(self):
+        with self.lock:
+            self.stopped = True
+            for p in self.running:
+                p.kill()
 
 
 def unit_tests(wanted):
-    r = subprocess.run(["meson", "test", "-C", str(BUILD / "native"), "--no-rebuild", "--num-processes", "2", "--print-errorlogs", *wanted],
-                       stdout=open(LOGS / "unit.log", "wb"), stderr=subprocess.STDOUT)
+    r = subprocess.run(["meson", "test", "-C", str(BUILD / "native"), "--no-rebuild", "--num-processes", str(AT_ONCE), "--timeout-multiplier", "3",
+                        "--print-errorlogs", *wanted], stdin=subprocess.DEVNULL, stdout=open(LOGS / "unit.log", "wb"), stderr=subprocess.STDOUT)
     results = []
     for line in (BUILD / "native/meson-logs/testlog.json").read_text().splitlines():
         t = json.loads(line)
-        ok = t["result"] in ("OK", "EXPECTEDFAIL")
-        results.append(("unit/" + t["name"].split(" / ")[-1], ok, t["duration"], t.get("stdout", "") + t.get("stderr", "")))
-    if r.returncode and all(ok for _, ok, _, _ in results):
-        results.append(("unit", False, 0, (LOGS / "unit.log").read_text(errors="replace")[-4000:]))
+        outcome = {"OK": OK, "EXPECTEDFAIL": OK, "SKIP": SKIPPED}.get(t["result"], FAILED)
+        results.append(Result("unit/" + t["name"].split(" / ")[-1], outcome, t["duration"], t.get("stdout", "") + t.get("stderr", "")))
+    if r.returncode and all(r.outcome != FAILED for r in results):
+        results.append(Result("unit", FAILED, 0, (LOGS / "unit.log").read_text(errors="replace")[-4000:]))
     return results
 
 
@@ -82,15 +127,38 @@ def image_tests():
     tests = []
     for runner in sorted((ROOT / "tests/image").glob("*/run")):
         for case in subprocess.run([runner, "--list"], capture_output=True, text=True, check=True).stdout.split():
-            tests.append((f"image/{runner.parent.name}/{case}", [str(runner), case], 180))
+            tests.append(Test(f"image/{runner.parent.name}/{case}", [str(runner), case], IMAGE_USUAL_S, IMAGE_LIMIT_S))
     return tests
 
 
+def booted_tests():
+    tests = [Test(f"guest/{n}", [str(ROOT / "tests/guest/run-one"), n], GUEST_USUAL_S, GUEST_LIMIT_S) for n in guest_programs.names()]
+    for name, args, usual, limit in SYSTEM:
+        tests.append(Test("system/" + " ".join([name, *args]), [sys.executable, str(ROOT / f"tests/system/{name}.py"), *args], usual, limit))
+    return sorted(image_tests() + tests, key=lambda t: -t.usual)
+
+
 def tell(result):
-    name, ok, took, output = result
-    print(f"{'ok    ' if ok else 'FAILED'} {name} ({took:.1f} s)", flush=True)
-    if not ok:
-        print("    " + "\n    ".join(output.splitlines()[-60:]), flush=True)
+    print(f"{result.outcome:7}{result.name} ({result.seconds:.1f} s)", flush=True)
+    lines = {OK: 0, SKIPPED: 3, FAILED: 60}[result.outcome]
+    if lines:
+        print("    " + "\n    ".join(result.output.splitlines()[-lines:]), flush=True)
+
+
+def run_booted(tests):
+    if any(t.name.startswith(("guest/", "system/")) for t in tests):
+        guest_programs.build()
+    if any(t.name.startswith("system/") for t in tests):
+        guest.make()
+    runner = Runner()
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        try:
+            for f in concurrent.futures.as_completed([pool.submit(runner.run, t) for t in tests]):
+                tell(f.result())
+                yield f.result()
+        except BaseException:
+            runner.stop()
+            raise
 
 
 def main():
@@ -101,35 +169,32 @@ def main():
         return not patterns or any(p in name for p in patterns)
 
     units = [n for n in unit_names() if want("unit/" + n)]
-    guests = [(f"guest/{n}", [str(ROOT / "tests/guest/run-one"), n], 300) for n in guest_programs.names() if want(f"guest/{n}")]
-    images = [t for t in image_tests() if want(t[0])]
-    systems = []
-    for name, args, seconds in SYSTEM:
-        full = "system/" + " ".join([name, *args])
-        if want(full):
-            systems.append((full, [sys.executable, str(ROOT / f"tests/system/{name}.py"), *args], seconds))
+    booted = [t for t in booted_tests() if want(t.name)]
     if "--list" in sys.argv:
-        print("\n".join([f"unit/{n}" for n in units] + [t[0] for t in images + guests + systems]))
+        print("\n".join([f"unit/{n}" for n in units] + sorted(t.name for t in booted)))
         return 0
-    results = []
+    why = contain.possible() if booted else None
+    if why:
+        sys.exit(f"tests: image, guest and system tests need namespaces, and root to make them: {why}")
+    start, results = time.monotonic(), []
     if units:
         for r in unit_tests(units):
             results.append(r)
             tell(r)
-    if guests:
-        guest_programs.build()
-    if systems:
-        guest.make()
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        for f in concurrent.futures.as_completed([pool.submit(run, *t) for t in sorted(systems + guests + images, key=lambda t: -t[2])]):
-            results.append(f.result())
-            tell(f.result())
-    failed = [r for r in results if not r[1]]
-    for r in failed:
-        print(f"failed: {r[0]}")
-    print(f"{len(results) - len(failed)} passed, {len(failed)} failed")
-    return 1 if failed or not results else 0
+    between = time.monotonic()
+    if booted:
+        results += run_booted(booted)
+    count = collections.Counter(r.outcome for r in results)
+    for r in results:
+        if r.outcome == FAILED:
+            print(f"failed: {r.name}")
+    print(f"unit tests and lints {between - start:.0f} s, booted tests {time.monotonic() - between:.0f} s")
+    print(f"{count[OK]} passed, {count[FAILED]} failed" + (f", {count[SKIPPED]} skipped" if count[SKIPPED] else ""))
+    return 1 if count[FAILED] or not results else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("interrupted")

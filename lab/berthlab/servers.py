@@ -11,27 +11,31 @@ import socket
 import subprocess
 import time
 
-from . import LabError
+from . import LabError, contain
 
 ISCSI_PORT, NFS_PORT, MOUNT_PORT = 13260, 12049, 12050
 IN_NAMESPACE = "BERTH_LAB_NAMESPACE"
 
 
 def enter_namespace(argv):
-    """Starts this program again in network and mount namespaces of its own with loopback and a veth address; returns inside."""
+    """Starts this program again in namespaces of its own with loopback and a veth address; returns inside. The program outside only stands for
+    the one inside: it gives its exit status and takes it along when it is ended."""
     if os.environ.get(IN_NAMESPACE):
         return
     if os.geteuid() != 0:
         raise LabError("the lab makes a network namespace: run it as root or with sudo")
+    why = contain.possible()
+    if why:
+        raise LabError(f"the lab needs network, mount and PID namespaces, which this machine refuses (a container without the right to make them?): {why}")
     env = dict(os.environ, **{IN_NAMESPACE: "1"})
     setup = (
-        "mount -t tmpfs tmpfs /run && mkdir -p /run/rpcbind /run/ganesha /run/berth-lab && "
+        "mkdir -p /run/rpcbind /run/ganesha /run/berth-lab && "
         "mkdir -p /var/lib/nfs && mount -t tmpfs tmpfs /var/lib/nfs && mkdir -p /var/lib/nfs/ganesha && "
         "ip link set lo up && ip link add lab0 type veth peer name lab1 && "
         "ip addr add 192.0.2.1/24 dev lab0 && ip link set lab0 up && ip link set lab1 up && "
         'exec "$@"'
     )
-    os.execvpe("unshare", ["unshare", "--net", "--mount", "--propagation", "private", "--", "sh", "-c", setup, "sh", *argv], env)
+    contain.stand_for(subprocess.Popen(contain.contained(["sh", "-c", setup, "sh", *argv], "--net"), env=env))
 
 
 def wait_for(what, test, seconds, process=None, log=None):
