@@ -14,6 +14,7 @@
 enum { UART_DATA = 0, UART_IER = 1, UART_FCR = 2, UART_LCR = 3, UART_MCR = 4, UART_LSR = 5, UART_SCRATCH = 7 };
 #define LSR_DATA 0x01u
 #define LSR_THRE 0x20u
+#define LSR_TEMT 0x40u
 #define COM2_ISA_IRQ 3u
 #define FIFO_BYTES 16u
 #define TX_PATIENCE 2000000u /* reads of the status register: seconds; then the port is given up */
@@ -57,6 +58,19 @@ static void uart_write(struct uart *u, const char *text, size_t len)
 		cpu_outb(u->base + UART_DATA, (uint8_t)text[i]);
 		room--;
 	}
+}
+
+/* What is still in the FIFO and the shift register goes out. */
+static void uart_drain(const struct uart *u)
+{
+	for (unsigned wait = 0; u->present && wait < TX_PATIENCE && !(cpu_inb(u->base + UART_LSR) & LSR_TEMT); wait++)
+		cpu_pause();
+}
+
+void console_drain(void)
+{
+	uart_drain(&com1);
+	uart_drain(&com2);
 }
 
 void console_init(void)

@@ -10,5 +10,7 @@ void console_init(void);
 void console_wake_on_input(void);
 /* Writes without a lock: only for a panic, when the holder may be stopped. */
 void console_write_unlocked(const char *text, size_t len);
+/* Waits until both ports have sent all they were given: before the machine goes off. */
+void console_drain(void);
 
 #endif

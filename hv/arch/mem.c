@@ -12,7 +12,6 @@
 #include <hv/mem.h>
 
 #define LOW_MEMORY_END (1ull << 20) /* firmware's data, and the page where other cores start */
-#define BOOT_MAP_END (4ull << 30)
 
 extern char __boot_start[], __boot_end[], __text_start[], __text_end[], __rodata_start[], __rodata_end[], __data_start[], __data_end[];
 

@@ -1,5 +1,6 @@
 /* Firmware's description of the machine, and how the machine ends: soft off, reset. */
 #include "arch/platform.h"
+#include "arch/console.h"
 #include "arch/cpu.h"
 #include "arch/layout.h"
 #include "arch/paging.h"
@@ -65,6 +66,7 @@ void platform_init(uint64_t rsdp)
 _Noreturn void hv_power_off(int status)
 {
 	log_info("host.power-off", "status %d", status);
+	console_drain();
 	if (acpi.has_s5 && acpi.pm1a_control_port) {
 		uint16_t keep = cpu_inw(acpi.pm1a_control_port);
 
@@ -90,6 +92,7 @@ _Noreturn void hv_power_off(int status)
 _Noreturn void hv_reboot(void)
 {
 	log_info("host.reboot", "restarting");
+	console_drain();
 	if (acpi.has_reset && acpi.reset_space == 1) {
 		cpu_outb((uint16_t)acpi.reset_address, acpi.reset_value);
 	} else if (acpi.has_reset) {

@@ -25,7 +25,7 @@ struct ap_slot {
 	struct percpu *percpu;
 };
 
-struct ap_slot boot_ap_slot; /* pvh.S */
+struct ap_slot boot_ap_slot; /* entry.S */
 extern char trampoline_start[], trampoline_end[];
 
 _Noreturn void boot_ap_main(struct percpu *p);

@@ -16,6 +16,7 @@
 #include "arch/trap.h"
 #include "arch/arch.h"
 #include "boot/boot.h"
+#include "boot/protocol.h"
 #include "kern/loop.h"
 #include "kern/modules.h"
 #include <hv/core.h>
@@ -27,7 +28,7 @@
 static struct boot_info info;
 extern void (*const __init_array_start[])(void), (*const __init_array_end[])(void);
 
-_Noreturn void boot_main(uint32_t start_info);
+_Noreturn void boot_main(uint32_t protocol, uint32_t start_info);
 
 const char *hv_cmdline(void)
 {
@@ -46,12 +47,41 @@ static void run_host_main(void *arg)
 	host_main();
 }
 
-static void read_archive(void)
+static void read_modules(void)
 {
-	if (!info.archive_bytes)
-		log_warn("boot.archive", "started without a boot archive");
-	else if (modules_read((const void *)(HV_DIRECT_BASE + info.archive), info.archive_bytes) >= 0)
-		log_info("boot.archive", "%u files, %lu bytes", hv_module_count(), (unsigned long)info.archive_bytes);
+	for (unsigned i = 0; i < info.module_count; i++) {
+		const struct boot_module *m = &info.modules[i];
+		const void *data = (const void *)(HV_DIRECT_BASE + m->address);
+		int err = m->name ? modules_add(m->name, data, m->bytes) : modules_read(data, m->bytes);
+
+		if (m->name && err)
+			log_error("boot.module", "%s: error %d", m->name, -err);
+	}
+	log_info("boot.modules", "%u files", hv_module_count());
+}
+
+const void *boot_at(uint64_t pa, uint64_t bytes)
+{
+	if (!pa || pa >= BOOT_MAP_END || bytes > BOOT_MAP_END - pa)
+		return NULL;
+	return (const void *)(HV_DIRECT_BASE + pa);
+}
+
+static void read_start_info(uint32_t protocol, uint32_t start_info)
+{
+	const char *error = "neither PVH nor Multiboot2";
+	bool ok = false;
+
+	if (protocol == BOOT_PVH) {
+		ok = pvh_read(start_info, &info, &error);
+	} else if (protocol == BOOT_MULTIBOOT2) {
+		const uint32_t *total = boot_at(start_info, sizeof(*total));
+
+		error = "it is not below 4 GiB";
+		ok = total && boot_at(start_info, *total) && multiboot2_read(total, *total, start_info, &info, &error);
+	}
+	if (!ok)
+		hv_panic("boot information refused: %s", error);
 }
 
 /* On core 0's own stack, with own page tables and allocator. */
@@ -69,7 +99,7 @@ static void boot_late(void)
 	irq_init_ioapics(platform_acpi());
 	console_wake_on_input();
 	pci_init(platform_acpi());
-	read_archive();
+	read_modules();
 	for (void (*const *fn)(void) = __init_array_start; fn < __init_array_end; fn++)
 		(*fn)(); /* drivers register themselves */
 	smp_start();
@@ -78,15 +108,14 @@ static void boot_late(void)
 	boot_core_loop();
 }
 
-_Noreturn void boot_main(uint32_t start_info)
+_Noreturn void boot_main(uint32_t protocol, uint32_t start_info)
 {
 	console_init();
 	percpu_init_first();
 	trap_init();
 	hv_loop_init(0);
-	if (!pvh_read(start_info, &info))
-		hv_panic("no PVH start info");
 	log_info("boot.start", "Berth starts");
+	read_start_info(protocol, start_info);
 	fpu_init_core();
 	host_mem_init(&info);
 	if (percpu_alloc_stacks(percpu_get(0)))

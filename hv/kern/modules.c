@@ -1,6 +1,7 @@
 /* The files given at boot, found by name. Filled once on core 0 before other cores run; constant after that. */
 #include "kern/modules.h"
 #include "kern/cpio.h"
+#include <errno.h>
 #include <hv/log.h>
 
 #define MODULES_MAX 256
@@ -20,6 +21,16 @@ int modules_read(const void *archive, size_t bytes)
 	}
 	module_count = (unsigned)n;
 	return n;
+}
+
+int modules_add(const char *name, const void *data, size_t bytes)
+{
+	if (hv_module_find(name))
+		return trace_error(-EEXIST);
+	if (module_count == MODULES_MAX)
+		return trace_error(-E2BIG);
+	modules[module_count++] = (struct hv_module){name, data, bytes};
+	return 0;
 }
 
 unsigned hv_module_count(void)

@@ -1,9 +1,13 @@
 /*
- * First instructions. PVH ("x86/HVM direct boot ABI", Xen): 32-bit protected mode, flat segments, paging off, interrupts off, ebx = physical address
- * of struct hvm_start_info. Other cores come through trampoline.S to boot_ap32.
+ * First instructions, for both boot protocols: 32-bit protected mode, flat segments, paging off, interrupts off. Other cores come through
+ * trampoline.S to boot_ap32.
+ *   PVH ("x86/HVM direct boot ABI", Xen): ebx = physical address of struct hvm_start_info.
+ *   Multiboot2 (specification 2.0, 3.3): eax = magic, ebx = physical address of the boot information.
  *
  * The boot page tables map the first 4 GiB at 0, at HV_DIRECT_BASE, and its first 2 GiB at HV_IMAGE_BASE; hv/arch/paging.c replaces them.
  */
+#include "boot/protocol.h"
+
 #define PRESENT_RW 3
 #define LARGE_RW 0x83
 #define CR0_BITS 0x80010023 /* PG WP NE MP PE */
@@ -17,10 +21,39 @@
 	.asciz "Xen"
 	.long boot_start32
 
+	/* Multiboot2, 3.1: within the first 32 KiB of the file, aligned to 8. Each tag: type, flags (1 = optional), bytes; padded to 8. */
+	.section .multiboot2, "a", @progbits
+	.balign 8
+multiboot2_header:
+	.long 0xe85250d6, 0, multiboot2_header_end - multiboot2_header
+	.long -(0xe85250d6 + (multiboot2_header_end - multiboot2_header))
+	.short 1, 0 /* information that is needed: the memory map */
+	.long 12, 6
+	.balign 8
+	.short 1, 1 /* and what is welcome: command line, modules, either RSDP */
+	.long 24, 1, 3, 14, 15
+	.balign 8
+	.short 3, 0 /* entry address */
+	.long 12, boot_multiboot2
+	.balign 8
+	.short 6, 0 /* modules start on pages */
+	.long 8
+	.short 0, 0
+	.long 8
+multiboot2_header_end:
+
 	.section .boot.text, "ax"
 	.code32
-	.globl boot_start32
+	.globl boot_start32, boot_multiboot2
+boot_multiboot2:
+	mov	$BOOT_MULTIBOOT2, %ebp
+	cmp	$BOOT_MULTIBOOT2_MAGIC, %eax
+	je	start
+	mov	$BOOT_UNKNOWN, %ebp
+	jmp	start
 boot_start32:
+	mov	$BOOT_PVH, %ebp
+start:
 	cli
 	cld
 	mov	$boot_stack_top, %esp
@@ -97,7 +130,8 @@ boot_ap32:
 	.code64
 boot_bsp64:
 	call	flat_segments
-	mov	boot_start_info, %edi
+	mov	%ebp, %edi
+	mov	boot_start_info, %esi
 	movabs	$boot_high, %rax
 	jmp	*%rax
 boot_ap64:
