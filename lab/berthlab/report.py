@@ -2,8 +2,8 @@
 
 FIO_RUNS = ("write-1m-seq", "read-1m-seq", "randread-4k-qd1", "randread-4k-qd16", "randwrite-4k-qd1", "randwrite-4k-qd16")
 IPERF_RUNS = ("tcp-to-web1", "tcp-from-web1", "udp-to-web1")
-# fio's terse format, version 3: where a direction's KiB, KiB/s, IOPS and mean completion latency (us) stand.
-TERSE = {"read": (5, 6, 7, 15), "write": (46, 47, 48, 56)}
+# Where a direction's KiB, KiB/s, IOPS and mean completion latency (us) stand in what lab/guest/fio-jobs.sh sends.
+FIELDS = {"read": slice(0, 4), "write": slice(4, 8)}
 
 
 def vm_of(stats, name):
@@ -41,9 +41,12 @@ class Report:
         f = text.split(";")
         run = self.runs.setdefault((vm, name), {})
         run["fio"] = {}
-        for way, (kib, rate, iops, latency) in TERSE.items():
-            if len(f) > latency and int(f[kib] or 0):
-                run["fio"][way] = (int(f[kib]), int(f[rate]), float(f[iops]), float(f[latency]))
+        if len(f) != 8:
+            return  # no result: a problem, below
+        for way, at in FIELDS.items():
+            kib, rate, iops, latency = f[at]
+            if int(kib or 0):
+                run["fio"][way] = (int(kib), int(rate), float(iops), float(latency))
 
     def iperf(self, vm, name, text):
         self.runs.setdefault((vm, name), {})["iperf"] = " ".join(text.split("]")[-1].split())
@@ -54,7 +57,9 @@ class Report:
     def problems(self, host):
         out = []
         for vm in ("db1", "web1"):
-            out += [f"{vm}: fio {n} gave no result" for n in FIO_RUNS if not self.runs.get((vm, n), {}).get("fio")]
+            for n in FIO_RUNS:  # a writing run verifies what it wrote, so it reads too
+                got = self.runs.get((vm, n), {}).get("fio", {})
+                out += [f"{vm}: fio {n} gave no result for {way}s" for way in (["read", "write"] if "write" in n else ["read"]) if way not in got]
             how = host.ended.get(vm, "did not end")
             if how != "power-off":
                 out.append(f"{vm}: {how}")

@@ -1,5 +1,6 @@
 # The disk half of the main job, sourced by a guest's job script: fio on $1, with the host's counters taken around each run.
-# Each line that starts with "@fio" carries one run's result in fio's terse format.
+# Each line that starts with "@fio" carries one run's result, of reads then of writes: KiB, KiB/s, IOPS, mean completion latency in us. fio's terse
+# line holds them among a hundred fields (version 3 of the format), too many for one line of the host's log.
 fio_run() { # name, disk, fio arguments ...
 	name=$1 disk=$2
 	shift 2
@@ -8,7 +9,7 @@ fio_run() { # name, disk, fio arguments ...
 		echo "@fail fio $name: $(tail -n 1 /tmp/fio.err) $(tail -n 1 /tmp/fio.out | cut -c1-200)"
 		return 1
 	fi
-	echo "@fio $name $(tail -n 1 /tmp/fio.out)"
+	echo "@fio $name $(tail -n 1 /tmp/fio.out | cut -d ';' -f 6-8,16,47-49,57)"
 	mark end "$name"
 }
 
