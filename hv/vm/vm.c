@@ -133,7 +133,14 @@ static unsigned pick_core(uint64_t mask)
 
 static int make_gmem(struct vm *vm)
 {
-	return gmem_create(vm->config.memory_bytes, &vm->gmem);
+	int ret = gmem_create(vm->config.memory_bytes, &vm->gmem);
+	if (ret == -ENOMEM) {
+		uint64_t total, unused;
+		hv_mem_usage(&total, &unused);
+		log_error("vm.memory", "vm %s: does not fit: it wants %llu MiB, of the host's %llu MiB %llu MiB are free", vm->name,
+			(unsigned long long)(vm->config.memory_bytes >> 20), (unsigned long long)(total >> 20), (unsigned long long)(unused >> 20));
+	}
+	return ret;
 }
 
 static void free_gmem(struct vm *vm)

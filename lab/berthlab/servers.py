@@ -17,10 +17,15 @@ ISCSI_PORT, NFS_PORT, MOUNT_PORT = 13260, 12049, 12050
 IN_NAMESPACE = "BERTH_LAB_NAMESPACE"
 
 
+def inside():
+    """Whether this program runs in the namespaces that `enter_namespace` makes."""
+    return IN_NAMESPACE in os.environ
+
+
 def enter_namespace(argv):
     """Starts this program again in namespaces of its own with loopback and a veth address; returns inside. The program outside only stands for
     the one inside: it gives its exit status and takes it along when it is ended."""
-    if os.environ.get(IN_NAMESPACE):
+    if inside():
         return
     if os.geteuid() != 0:
         raise LabError("the lab makes a network namespace: run it as root or with sudo")

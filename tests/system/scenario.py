@@ -1,4 +1,5 @@
 """What the system tests share: a scenario is real servers, one host from YAML, a job script per VM, and a conductor for their marks."""
+import atexit
 import os
 import pathlib
 import queue
@@ -126,11 +127,14 @@ def check(condition, text):
 def main(test):
     """Runs one test function in a namespace of its own. Exit status 0 passed, 1 failed."""
     try:
+        if not servers.inside():
+            guest.make()  # fetches the guests' kernel the first time; inside there is no network
         servers.enter_namespace([sys.executable, *sys.argv])
     except LabError as e:
         print(f"FAILED: {e}")
         sys.exit(1)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="berth-servers-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for attempt in range(3):
         platform = []
         try:
