@@ -39,6 +39,7 @@ SYSTEM = [  # name, arguments, seconds it usually takes (the longest are started
     ("vlans", [], 50, 400),
     ("smp_guest", ["3"], 25, 300),
     ("smp_guest", ["1"], 25, 300),
+    ("lab_options", [], 60, 300),
     ("storage_native", ["nas-kill"], 45, 150),
     ("storage_native", ["san-hang"], 30, 150),
     ("storage_native", ["nas-hang"], 30, 150),

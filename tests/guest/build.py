@@ -19,18 +19,22 @@ def elf(name):
     return BUILD / "guest-tests" / f"{name}.elf"
 
 
-def build():
-    gcc_include = subprocess.run(["gcc", "-print-file-name=include"], capture_output=True, text=True, check=True).stdout.strip()
+def compile_program(sources, out):
+    """One program from `sources` and what all guest programs share; left alone when it is newer than all of them."""
     shared = sorted([*HERE.glob("*.S"), *HERE.glob("*.c"), *HERE.glob("*.h"), *HERE.glob("*.ld"), pathlib.Path(__file__)])
+    newest = max(p.stat().st_mtime for p in [*shared, *sources])
+    if out.exists() and out.stat().st_mtime > newest:
+        return out
+    gcc_include = subprocess.run(["gcc", "-print-file-name=include"], capture_output=True, text=True, check=True).stdout.strip()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["gcc", *FLAGS, "-isystem", gcc_include, f"-I{HERE}", f"-Wl,-T,{HERE}/guest.ld", "-o", str(out),
+                    *map(str, sources), *map(str, [p for p in shared if p.suffix in (".S", ".c")])], check=True)
+    return out
+
+
+def build():
     for n in names():
-        sources = sorted([*(HERE / n).glob("*.c"), *(HERE / n).glob("*.S")])
-        out = elf(n)
-        newest = max(p.stat().st_mtime for p in [*shared, *sources])
-        if out.exists() and out.stat().st_mtime > newest:
-            continue
-        out.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["gcc", *FLAGS, "-isystem", gcc_include, f"-I{HERE}", f"-Wl,-T,{HERE}/guest.ld", "-o", str(out),
-                        *map(str, sources), *map(str, [p for p in shared if p.suffix in (".S", ".c")])], check=True)
+        compile_program(sorted([*(HERE / n).glob("*.c"), *(HERE / n).glob("*.S")]), elf(n))
 
 
 if __name__ == "__main__":
