@@ -17,6 +17,8 @@ enum option_id {
 	OPTION_JSON,
 	OPTION_STRICT,
 	OPTION_OUTPUT,
+	OPTION_ISO,
+	OPTION_IMAGE,
 	OPTION_FILE,
 	OPTION_LIST_FILES,
 	OPTION_ALL_FILES,
@@ -57,6 +59,7 @@ extern const size_t command_count;
 
 int command_check(const struct arguments *arguments);
 int command_compile(const struct arguments *arguments);
+int command_iso(const struct arguments *arguments);
 int command_schema(const struct arguments *arguments);
 int command_completion(const struct arguments *arguments);
 

@@ -14,6 +14,8 @@ const struct option_row option_rows[OPTION_COUNT] = {
 	[OPTION_JSON] = {"--json", NULL, NULL, "Print the result as JSON on standard output, for programs."},
 	[OPTION_STRICT] = {"--strict", NULL, NULL, "Take warnings for errors."},
 	[OPTION_OUTPUT] = {"--output", "-o", "OUT.json", "Write the host's JSON there; without it, to standard output."},
+	[OPTION_ISO] = {"--output", "-o", "HOST.iso", "Write the disc image there."},
+	[OPTION_IMAGE] = {"--image", NULL, "BERTH.elf", "The host's image; without it, build/image/berth.elf."},
 	[OPTION_FILE] = {"--file", NULL, "NAME=PATH",
 		"The file PATH will be boot module NAME (a secret, a kernel ...). May be given often."},
 	[OPTION_LIST_FILES] = {"--list-files", NULL, NULL,
@@ -50,6 +52,16 @@ const struct command commands[] = {
 		.options = OPTION(HELP) | OPTION(JSON) | OPTION(STRICT) | OPTION(OUTPUT) | OPTION(FILE) | OPTION(LIST_FILES) |
 			   OPTION(ALL_FILES),
 		.run = command_compile},
+	{.name = "iso",
+		.operand = "FILE.yaml",
+		.summary = "Make a disc image that boots a host on BIOS and UEFI machines",
+		.details = "Checks and compiles as `berth compile` does and puts the host's image, the configuration, its secrets and the files\n"
+			   "given by --file on a GRUB disc image (hybrid: also for USB sticks). Needs grub-mkrescue, xorriso and mtools.\n"
+			   "With secrets in it the disc image is readable by its owner only.",
+		.examples = "  berth iso host.yaml -o host.iso --file vmlinuz=/boot/vmlinuz --file initrd=/boot/initrd.img\n"
+			    "  qemu-system-x86_64 -cpu max -M q35 -m 2048 -serial stdio -cdrom host.iso\n",
+		.options = OPTION(HELP) | OPTION(STRICT) | OPTION(ISO) | OPTION(IMAGE) | OPTION(FILE),
+		.run = command_iso},
 	{.name = "schema",
 		.summary = "Print the JSON Schema of the configuration, for editors",
 		.details = "JSON Schema draft 2020-12. Editors with a YAML language server complete and check keys by it; begin the file "
