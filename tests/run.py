@@ -24,7 +24,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "lab"))
 sys.path.insert(0, str(ROOT / "tests" / "guest"))
 from berthlab import BUILD, contain, guest  # noqa: E402
-from berthlab.host import PLATFORM_ABORT  # noqa: E402
+from berthlab.qemu import PLATFORM_ABORT  # noqa: E402
 import build as guest_programs  # noqa: E402
 
 SYSTEM = [  # name, arguments, seconds it usually takes (the longest are started first), seconds it may take

@@ -1,37 +1,26 @@
-"""One emulated Berth host: compiles the configuration, packs the boot archive, runs QEMU, reads the two serial ports.
+"""One emulated Berth host: compiles the configuration, starts the machine (qemu.py: AMD, bochs.py: Intel), reads its two serial ports.
 
 Serial port 1 carries text: the host's log and the VMs' consoles, each line prefixed with `[name]`. Serial port 2 is the control console: JSON
 lines in both directions. What decides an exit status (how a VM ended, counters) comes from the control console only, because a guest can
 print anything on its own console.
 """
 import json
-import os
 import pathlib
 import queue
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 
-from . import BERTH, IMAGE, LabError
-from .archive import pack
+from . import BERTH, LabError
+from .bochs import Bochs
+from .qemu import Qemu
 
-PLATFORM_ABORT = "Bail out!"  # the emulator's own assertion, never a result of ours
-
-
-def nested_kvm():
-    """KVM is used only where it really offers nested SVM or VMX."""
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        return False
-    for m in ("kvm_amd", "kvm_intel"):
-        p = pathlib.Path(f"/sys/module/{m}/parameters/nested")
-        if p.exists() and p.read_text().strip() in ("Y", "1"):
-            return True
-    return False
+MACHINES = {"amd": Qemu, "intel": Bochs}
+FIRMWARE_CODES = re.compile(r"^(\x1b\[[0-9;]*[A-Za-z])+")  # a boot loader clears the screen before the host's first line
 
 
 def compile_config(yaml, folder, files):
@@ -58,16 +47,17 @@ def compile_config(yaml, folder, files):
 
 
 class Host:
-    def __init__(self, yaml, cores=2, memory_mib=0, files=None, icount=False, netdevs=None, qemu_args=(), quiet=False, plugin=None):
+    def __init__(self, yaml, cores=2, memory_mib=0, files=None, icount=False, netdevs=None, qemu_args=(), quiet=False, plugin=None, cpu="amd"):
         self.folder = tempfile.mkdtemp(prefix="berth-lab-")
-        self.boot, self.config = compile_config(yaml, self.folder, files or {})
+        self.yaml, self.files = yaml, files or {}
+        self.boot, self.config = compile_config(yaml, self.folder, self.files)
         vms = self.config.get("vms", [])
         self.vms = [v["name"] for v in vms]
         self.cores, self.icount, self.netdevs, self.qemu_args, self.quiet = cores, icount, netdevs or {}, list(qemu_args), quiet
         self.memory = memory_mib or self._default_memory(vms)
         self.ended, self.stats, self.lines, self.events = {}, None, [], queue.Queue()
         self.waiters = []
-        self.qemu = None
+        self.machine = MACHINES[cpu]()
 
     def _default_memory(self, vms):
         guests = sum(_mib(v.get("memory", "0")) for v in vms)
@@ -75,55 +65,21 @@ class Host:
         files = sum(map(len, self.boot.values())) >> 20
         return 640 + guests + ram + 2 * files
 
-    def _command(self):
-        qemu = os.environ.get("BERTH_QEMU", "qemu-system-x86_64")
-        cpio = pathlib.Path(self.folder) / "boot.cpio"
-        cpio.write_bytes(pack(self.boot))
-        if nested_kvm() and not self.icount:
-            accel, cpu = "kvm", "host"
-        else:
-            accel, cpu = "tcg" + (",thread=multi" if not self.icount else ""), "max"
-        args = [qemu, "-accel", accel, "-cpu", cpu, "-M", "q35", "-m", str(self.memory), "-smp", str(self.cores), "-nodefaults",
-                "-display", "none", "-no-reboot", "-kernel", str(IMAGE), "-initrd", str(cpio),
-                "-serial", "stdio", "-chardev", f"socket,id=control,path={self.folder}/control,server=on,wait=on", "-serial", "chardev:control"]
-        if self.icount:
-            args += ["-icount", "shift=0,sleep=off"]
-        for i, up in enumerate(self.config.get("uplinks", [])):
-            net = self.netdevs.get(up["name"], "user")
-            dev = f"virtio-net-pci,netdev=n{i},mq=off"
-            mac = (up.get("match") or {}).get("mac")
-            if mac:
-                dev += f",mac={mac}"
-            mtu = up.get("mtu", 1500)
-            if mtu != 1500:
-                dev += f",host_mtu={mtu}"
-            args += ["-netdev", f"{net},id=n{i}", "-device", dev]
-        return args + self.qemu_args
-
     def start(self):
-        self.command = self._command()
-        self.stderr_path = pathlib.Path(self.folder) / "qemu-stderr"
-        self.stderr = open(self.stderr_path, "wb")
-        self.qemu = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.stderr)
-        self.control = socket.socket(socket.AF_UNIX)
-        end = time.monotonic() + 20
-        while True:
-            try:
-                self.control.connect(f"{self.folder}/control")
-                break
-            except OSError:
-                if time.monotonic() > end or self.qemu.poll() is not None:
-                    raise LabError("QEMU did not start: " + self.stderr_path.read_text(errors="replace").strip()[-400:])
-                time.sleep(0.05)
+        self.machine.start(self)
+        self.control = self.machine.control
         for target in (self._read_console, self._read_control):
             t = threading.Thread(target=target, daemon=True)
             t.start()
             self.waiters.append(t)
         return self
 
+    def running(self):
+        return self.machine.running()
+
     def _read_console(self):
-        for raw in self.qemu.stdout:
-            line = raw.decode(errors="replace").rstrip("\r\n")
+        for raw in self.machine.console:
+            line = FIRMWARE_CODES.sub("", raw.decode(errors="replace").rstrip("\r\n"))
             self.lines.append(line)
             if not self.quiet:
                 print(line, flush=True)
@@ -173,7 +129,7 @@ class Host:
         self.send("stats")
         end = time.monotonic() + seconds
         while self.stats is None:
-            if time.monotonic() > end or self.qemu.poll() is not None:
+            if time.monotonic() > end or not self.running():
                 raise LabError("the host did not answer 'stats' on its control console")
             time.sleep(0.01)
         return self.stats
@@ -181,7 +137,7 @@ class Host:
     def wait(self, seconds):
         """Until the machine powers off. Returns False on timeout."""
         try:
-            self.qemu.wait(seconds)
+            self.machine.wait(seconds)
         except subprocess.TimeoutExpired:
             return False
         for t in self.waiters:
@@ -189,7 +145,7 @@ class Host:
         return True
 
     def platform_failure(self):
-        return PLATFORM_ABORT in self.stderr_path.read_text(errors="replace")
+        return self.machine.failed_itself()
 
     def status(self):
         """0 when every VM ended and none crashed."""
@@ -198,14 +154,10 @@ class Host:
         return 1 if any(h.startswith("crash") for h in self.ended.values()) else 0
 
     def stop(self):
-        if self.qemu and self.qemu.poll() is None:
-            self.qemu.kill()
-            self.qemu.wait()
-        if self.qemu:
-            for t in self.waiters:
-                t.join(5)
-            self.control.close()
-            self.stderr.close()
+        self.machine.stop()
+        for t in self.waiters:
+            t.join(5)
+        self.machine.close()
 
     def cleanup(self):
         self.stop()

@@ -106,7 +106,7 @@ class Scenario:
         self.host.type(vm, "go")
 
     def port(self, vm):
-        stats = self.host.snapshot() if self.host.qemu.poll() is None else self.host.stats
+        stats = self.host.snapshot() if self.host.running() else self.host.stats
         return next(p for p in stats["ports"] if p.get("vm") == vm)
 
     def __enter__(self):

@@ -1,0 +1,92 @@
+"""The AMD machine: QEMU, started by PVH with the boot archive; TCG emulates SVM. KVM is used only where it offers nested virtualization."""
+import os
+import pathlib
+import socket
+import subprocess
+import time
+
+from . import IMAGE, LabError
+from .archive import pack
+
+PLATFORM_ABORT = "Bail out!"  # the emulator's own assertion, never a result of ours
+
+
+def nested_kvm():
+    """KVM is used only where it really offers nested SVM or VMX."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return False
+    for m in ("kvm_amd", "kvm_intel"):
+        p = pathlib.Path(f"/sys/module/{m}/parameters/nested")
+        if p.exists() and p.read_text().strip() in ("Y", "1"):
+            return True
+    return False
+
+
+def command(host):
+    qemu = os.environ.get("BERTH_QEMU", "qemu-system-x86_64")
+    cpio = pathlib.Path(host.folder) / "boot.cpio"
+    cpio.write_bytes(pack(host.boot))
+    if nested_kvm() and not host.icount:
+        accel, cpu = "kvm", "host"
+    else:
+        accel, cpu = "tcg" + (",thread=multi" if not host.icount else ""), "max"
+    args = [qemu, "-accel", accel, "-cpu", cpu, "-M", "q35", "-m", str(host.memory), "-smp", str(host.cores), "-nodefaults",
+            "-display", "none", "-no-reboot", "-kernel", str(IMAGE), "-initrd", str(cpio),
+            "-serial", "stdio", "-chardev", f"socket,id=control,path={host.folder}/control,server=on,wait=on", "-serial", "chardev:control"]
+    if host.icount:
+        args += ["-icount", "shift=0,sleep=off"]
+    for i, up in enumerate(host.config.get("uplinks", [])):
+        net = host.netdevs.get(up["name"], "user")
+        dev = f"virtio-net-pci,netdev=n{i},mq=off"
+        mac = (up.get("match") or {}).get("mac")
+        if mac:
+            dev += f",mac={mac}"
+        mtu = up.get("mtu", 1500)
+        if mtu != 1500:
+            dev += f",host_mtu={mtu}"
+        args += ["-netdev", f"{net},id=n{i}", "-device", dev]
+    return args + host.qemu_args
+
+
+class Qemu:
+    """A machine has: console (lines of the first serial port), control (a socket: the second), and the methods below."""
+
+    def __init__(self):
+        self.process = self.control = self.stderr = None
+
+    def start(self, host):
+        self.stderr_path = pathlib.Path(host.folder) / "qemu-stderr"
+        self.stderr = open(self.stderr_path, "wb")
+        self.process = subprocess.Popen(command(host), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.stderr)
+        self.console = self.process.stdout
+        self.control = socket.socket(socket.AF_UNIX)
+        end = time.monotonic() + 20
+        while True:
+            try:
+                self.control.connect(f"{host.folder}/control")
+                return
+            except OSError:
+                if time.monotonic() > end or self.process.poll() is not None:
+                    raise LabError("QEMU did not start: " + self.stderr_path.read_text(errors="replace").strip()[-400:])
+                time.sleep(0.05)
+
+    def running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def wait(self, seconds):
+        """Until it is off; subprocess.TimeoutExpired when that takes longer."""
+        self.process.wait(seconds)
+
+    def failed_itself(self):
+        """It ended for a fault of the emulator: nothing can be said about the host."""
+        return PLATFORM_ABORT in self.stderr_path.read_text(errors="replace")
+
+    def stop(self):
+        if self.running():
+            self.process.kill()
+            self.process.wait()
+
+    def close(self):
+        for f in (self.control, self.stderr):
+            if f:
+                f.close()
