@@ -8,11 +8,16 @@
  *
  * With a ready task, idle pollers are armed at once and the task gets a long slice; while pollers are busy they get BUSY_SHARE_NS, then the task
  * gets a short slice unarmed, and so on in turn: with one core both make progress.
+ *
+ * A sleep that ends soon was not worth its price: the guest's kick is an exit, the interrupt another, and both wait for the wake-up. So after each
+ * sleep shorter than the longest budget the next budget doubles, and one long sleep brings it back: a guest with one request in flight
+ * after the other finds the core polling; a core without work polls 50 us and sleeps.
  */
 #include "arch/arch.h"
 #include "kern/loop.h"
 
-#define IDLE_BUDGET_NS 50000ull   /* empty polling before the core sleeps */
+#define IDLE_BUDGET_NS 50000ull   /* empty polling before the core sleeps, when sleeps are long */
+#define IDLE_BUDGET_MAX_NS 1000000ull /* ... when they are short */
 #define BUSY_SHARE_NS 100000ull   /* busy polling before a ready task gets a slice */
 #define BUSY_SLICE_NS 250000ull   /* slice of a task while pollers are busy */
 #define FAIR_SLICE_NS 4000000ull  /* slice when several tasks are ready */
@@ -23,7 +28,7 @@ void hv_loop_init(unsigned core)
 {
 	struct hv_loop *l = &hv_loops[core];
 
-	*l = (struct hv_loop){.core = core, .hw_deadline_ns = UINT64_MAX};
+	*l = (struct hv_loop){.core = core, .hw_deadline_ns = UINT64_MAX, .idle_budget_ns = IDLE_BUDGET_NS};
 }
 
 void hv_core_wake(unsigned core)
@@ -143,9 +148,14 @@ static void enter_polling(struct hv_loop *l)
 	l->hw_deadline_ns = UINT64_MAX;
 }
 
+static void adapt_budget(struct hv_loop *l, uint64_t slept_ns)
+{
+	l->idle_budget_ns = slept_ns < IDLE_BUDGET_MAX_NS ? HV_MIN(2 * l->idle_budget_ns, IDLE_BUDGET_MAX_NS) : IDLE_BUDGET_NS;
+}
+
 static void sleep_until_woken(struct hv_loop *l)
 {
-	uint64_t start_ns = hv_now_ns();
+	uint64_t start_ns = hv_now_ns(), slept_ns;
 
 	if (!arm_pollers(l))
 		return;
@@ -159,7 +169,9 @@ static void sleep_until_woken(struct hv_loop *l)
 	}
 	enter_polling(l);
 	disarm_pollers(l, NULL);
-	l->sleep_ns += hv_now_ns() - start_ns;
+	slept_ns = hv_now_ns() - start_ns;
+	l->sleep_ns += slept_ns;
+	adapt_budget(l, slept_ns);
 }
 
 static void run_task(struct hv_loop *l, bool busy, uint64_t now_ns)
@@ -198,9 +210,13 @@ void hv_loop_turn(void)
 			run_task(l, busy, now_ns);
 		return;
 	}
+	if (busy)
+		return;
 	/* Without pollers, everything that can happen wakes the core: no reason to wait. */
-	if (!busy && (!l->pollers || now_ns - l->idle_since_ns >= IDLE_BUDGET_NS)) {
-		sleep_until_woken(l);
-		l->idle_since_ns = 0;
+	if (l->pollers && now_ns - l->idle_since_ns < l->idle_budget_ns) {
+		__builtin_ia32_pause(); /* leaves the execution units, or an emulator's only thread, to whom we wait for */
+		return;
 	}
+	sleep_until_woken(l);
+	l->idle_since_ns = 0;
 }

@@ -38,6 +38,7 @@ struct hv_loop {
 	struct hv_task *running;
 	uint64_t busy_since_ns;  /* start of the current run of busy rounds without a slice, 0 = none */
 	uint64_t idle_since_ns;  /* start of the current run of empty rounds, 0 = none */
+	uint64_t idle_budget_ns; /* empty polling before a sleep; follows how long sleeps are */
 	uint64_t rounds, busy_rounds, sleeps, sleep_ns;
 };
 

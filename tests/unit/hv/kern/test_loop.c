@@ -77,6 +77,49 @@ static void work_found_while_arming_keeps_it_awake(void **state)
 	assert_int_equal(b.disarms, 1);
 }
 
+static uint64_t sleep_ns;
+
+static bool time_passes(struct hv_poller *p, bool on)
+{
+	if (on)
+		native_time_advance(sleep_ns);
+	return false;
+}
+
+/* How long the core polls without work before it sleeps. */
+static uint64_t polling_ns(void)
+{
+	uint64_t ns = 0;
+
+	while (native_core_step()) {
+		native_time_advance(10000);
+		ns += 10000;
+	}
+	return ns;
+}
+
+static void short_sleeps_make_it_poll_longer(void **state)
+{
+	uint64_t first, now_ns = 0;
+
+	a.p.arm = time_passes;
+	sleep_ns = 1000;
+	hv_poller_add(&a.p);
+	first = polling_ns();
+	for (unsigned i = 0; i < 10; i++) {
+		uint64_t before = now_ns;
+
+		now_ns = polling_ns();
+		assert_true(now_ns >= before);
+	}
+	assert_true(now_ns > 4 * first);
+	assert_true(now_ns <= 2000000); /* bounded */
+	sleep_ns = 5000000;
+	polling_ns();
+	sleep_ns = 1000;
+	assert_int_equal(polling_ns(), first);
+}
+
 static void removal_during_the_walk(void **state)
 {
 	hv_poller_add(&a.p);
@@ -133,6 +176,7 @@ int main(void)
 		cmocka_unit_test_setup(sleeps_at_once_without_pollers, setup),
 		cmocka_unit_test_setup(polls_for_a_budget_then_arms_and_sleeps, setup),
 		cmocka_unit_test_setup(work_found_while_arming_keeps_it_awake, setup),
+		cmocka_unit_test_setup(short_sleeps_make_it_poll_longer, setup),
 		cmocka_unit_test_setup(removal_during_the_walk, setup),
 		cmocka_unit_test_setup(wake_before_halt_is_not_lost, setup),
 		cmocka_unit_test_setup(sleeping_core_gets_one_interrupt, setup),
