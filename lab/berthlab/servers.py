@@ -34,6 +34,8 @@ def enter_namespace(argv):
         raise LabError(f"the lab needs network, mount and PID namespaces, which this machine refuses (a container without the right to make them?): {why}")
     env = dict(os.environ, **{IN_NAMESPACE: "1"})
     setup = (
+        # ganesha finds the file system it exports in /etc/mtab, a link that a running Debian has and a bare root made by debootstrap has not
+        "{ [ -e /etc/mtab ] || ln -s ../proc/self/mounts /etc/mtab; } && "
         "mkdir -p /run/rpcbind /run/ganesha /run/berth-lab && "
         "mkdir -p /var/lib/nfs && mount -t tmpfs tmpfs /var/lib/nfs && mkdir -p /var/lib/nfs/ganesha && "
         "ip link set lo up && ip link add lab0 type veth peer name lab1 && "
@@ -152,9 +154,15 @@ class Ganesha(Server):
         conf = self.folder / "ganesha.conf"
         conf.write_text(GANESHA.format(nfs=self.nfs_port, mnt=self.mount_port, nlm=self.mount_port + 1, path=self.vol))
         (self.folder / "ganesha.pid").unlink(missing_ok=True)
+        logged = self.log.stat().st_size if self.log.exists() else 0
         self.process = subprocess.Popen(["ganesha.nfsd", "-F", "-f", str(conf), "-L", str(self.log), "-p", str(self.folder / "ganesha.pid")],
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for("nfs-ganesha", lambda: answers(self.nfs_port) and answers(self.mount_port), 40, self.process, self.log)
+        said = self.log.read_bytes()[logged:].decode(errors="replace")
+        if "No export entries found" in said:  # it serves on, and refuses every mount
+            self.kill()
+            why = [line.split("] ")[-1] for line in said.splitlines() if ":CRIT :" in line]
+            raise LabError(f"nfs-ganesha does not export {self.vol}:\n  " + "\n  ".join(why[:5]) + f"\nall it said is in {self.log}")
 
     def __exit__(self, *_):
         self.kill()
