@@ -29,11 +29,11 @@ import build as guest_programs  # noqa: E402
 
 SYSTEM = [  # name, arguments, seconds it usually takes (the longest are started first), seconds it may take
     ("main_job", [], 200, 1800),
-    ("outside_machine", [], 90, 500),
-    ("storage_loss", ["san"], 90, 500),
-    ("storage_loss", ["nas"], 90, 500),
-    ("storage_loss", ["san-hang"], 90, 500),
-    ("storage_loss", ["nas-hang"], 90, 500),
+    ("outside_machine", [], 100, 500),
+    ("storage_loss", ["san"], 120, 500),
+    ("storage_loss", ["nas"], 120, 500),
+    ("storage_loss", ["san-hang"], 120, 500),
+    ("storage_loss", ["nas-hang"], 120, 500),
     ("chap_right_and_wrong", [], 60, 400),
     ("san_absent", [], 40, 400),
     ("vlans", [], 50, 400),
