@@ -25,6 +25,8 @@ static const struct {
 	[CONFIG_TYPE_BOOL] = {"boolean", NULL, "true or false"},
 	[CONFIG_TYPE_UINT] = {"integer", NULL, "number"},
 	[CONFIG_TYPE_VLAN] = {"integer", NULL, "number"},
+	[CONFIG_TYPE_VLANS] = {NULL, NULL, "VLAN or range"},
+	[CONFIG_TYPE_CHOICE] = {"string", NULL, "word"},
 	[CONFIG_TYPE_BYTES] = {"string", "^(0|[1-9][0-9]*) ?(B|KiB|MiB|GiB|TiB)$", "size"},
 	[CONFIG_TYPE_MAC] = {"string", "^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$|^[0-9A-Fa-f]{2}(-[0-9A-Fa-f]{2}){5}$", "MAC address"},
 	[CONFIG_TYPE_PCI] = {"string", "^[0-9A-Fa-f]{4}:[0-9A-Fa-f]{2}:[01][0-9A-Fa-f]\\.[0-7]$", "PCI address"},
@@ -45,9 +47,33 @@ static bool has_text_size(enum config_type type)
 
 static void add_object(yyjson_mut_doc *doc, yyjson_mut_val *schema, const struct config_object *object);
 
+/* A number, or a range as text. */
+static void add_vlans(yyjson_mut_doc *doc, yyjson_mut_val *schema)
+{
+	yyjson_mut_val *one_of = yyjson_mut_obj_add_arr(doc, schema, "anyOf"), *number = yyjson_mut_arr_add_obj(doc, one_of);
+	yyjson_mut_obj_add_str(doc, number, "type", "integer");
+	yyjson_mut_obj_add_uint(doc, number, "minimum", 0);
+	yyjson_mut_obj_add_uint(doc, number, "maximum", VSW_VLAN_MAX);
+	yyjson_mut_val *range = yyjson_mut_arr_add_obj(doc, one_of);
+	yyjson_mut_obj_add_str(doc, range, "type", "string");
+	yyjson_mut_obj_add_str(doc, range, "pattern", "^[0-9]{1,4}(-[0-9]{1,4})?$");
+}
+
+static void add_choices(yyjson_mut_doc *doc, yyjson_mut_val *schema, const char *const *choices)
+{
+	yyjson_mut_val *words = yyjson_mut_obj_add_arr(doc, schema, "enum");
+	for (unsigned i = 0; choices[i]; i++)
+		yyjson_mut_arr_add_str(doc, words, choices[i]);
+}
+
 static void add_type(yyjson_mut_doc *doc, yyjson_mut_val *schema, const struct config_field *field, enum config_type type)
 {
-	yyjson_mut_obj_add_str(doc, schema, "type", types[type].type);
+	if (type == CONFIG_TYPE_VLANS)
+		add_vlans(doc, schema);
+	else
+		yyjson_mut_obj_add_str(doc, schema, "type", types[type].type);
+	if (type == CONFIG_TYPE_CHOICE)
+		add_choices(doc, schema, field->choices);
 	if (types[type].pattern)
 		yyjson_mut_obj_add_str(doc, schema, "pattern", types[type].pattern);
 	if (has_text_size(type))
@@ -129,6 +155,9 @@ static void print_value(const struct config_field *field)
 		printf("list of ");
 	if (type == CONFIG_TYPE_REF)
 		printf("name of `%s`", field->refers_to);
+	else if (type == CONFIG_TYPE_CHOICE)
+		for (unsigned i = 0; field->choices[i]; i++)
+			printf("%s`%s`", i ? ", " : "", field->choices[i]);
 	else
 		printf("%s", types[type].words);
 	if (field->type == CONFIG_TYPE_UINT || field->type == CONFIG_TYPE_VLAN)
@@ -153,6 +182,8 @@ static void print_default(const struct config_field *field)
 		printf("one of these");
 	else if (field->type == CONFIG_TYPE_BOOL)
 		printf(field->initial ? "true" : "false");
+	else if (field->type == CONFIG_TYPE_CHOICE)
+		printf("`%s`", field->choices[0]);
 	else if (field->initial)
 		printf("%llu", (unsigned long long)field->initial);
 	else

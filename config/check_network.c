@@ -167,6 +167,16 @@ static void check_vmk_uplinks(struct checker *c, unsigned i)
 			report_hint(&c->report, "add an uplink to \"%s\", or use a port group of another vSwitch", sw->name),
 			"port group \"%s\" leads nowhere: its vSwitch \"%s\" has no uplink", group->name, sw->name);
 	}
+	if (group->mtu && vmk->mtu > group->mtu) {
+		report_at(&c->report, "vmknics[%u].mtu", i);
+		report_error(&c->report, report_hint(&c->report, "lower it to %u, or raise the port group's", group->mtu),
+			"the MTU %u of \"%s\" is larger than the %u of port group \"%s\"", vmk->mtu, vmk->name, group->mtu, group->name);
+	}
+	if (group->trunk_count) {
+		report_at(&c->report, "vmknics[%u].portgroup", i);
+		report_error(&c->report, "make a port group with the vlan of the VMkernel NIC",
+			"port group \"%s\" is a trunk; a VMkernel NIC does not tag", group->name);
+	}
 	for (unsigned k = 0; k < sw->uplink_count; k++) {
 		const struct vsw_uplink_config *uplink = &vsw->uplinks[sw->uplinks[k]];
 		if (vmk->mtu <= uplink->mtu)

@@ -164,16 +164,48 @@ static void decode_uint(struct decoder *d, const struct config_field *field, yyj
 
 static void decode_vlan(struct decoder *d, const struct config_field *field, yyjson_val *json, void *out)
 {
-	static const char hint[] = "give the port group one VLAN ID, 1 to 4094 (VST), or 0 for untagged (EST)";
+	static const char hint[] = "give the port group the key trunk instead: [10-19, 30], or [1-4094]";
 	if (yyjson_is_obj(json) && yyjson_obj_get(json, "trunk")) {
-		report_error(&d->report, hint, "VLAN trunks to guests (VGT) are not supported yet");
+		report_error(&d->report, hint, "a trunk (VGT) is a key of the port group");
 		return;
 	}
 	if (yyjson_is_int(json) && !yyjson_is_sint(json) && yyjson_get_uint(json) == 4095) {
-		report_error(&d->report, hint, "VLAN 4095 (all VLANs to the guest, VGT) is not supported yet");
+		report_error(&d->report, hint, "4095 is not a VLAN; a trunk (VGT) has a list of VLANs");
 		return;
 	}
 	decode_uint(d, field, json, out);
+}
+
+static void decode_vlans(struct decoder *d, const struct config_field *field, yyjson_val *json, struct vsw_vlan_range *out)
+{
+	const char *hint = NULL, *text;
+	char number[24];
+	if (yyjson_is_uint(json)) {
+		snprintf(number, sizeof(number), "%llu", (unsigned long long)yyjson_get_uint(json));
+		text = number;
+	} else {
+		text = get_text(d, field, json, "a VLAN or a range of VLANs");
+	}
+	const char *problem = text ? value_vlans(text, out, &hint) : NULL;
+	if (problem)
+		report_value(d, field, text, problem, hint);
+}
+
+static void decode_choice(struct decoder *d, const struct config_field *field, yyjson_val *json, uint8_t *out)
+{
+	const char *text = get_text(d, field, json, "text");
+	if (!text)
+		return;
+	size_t n = (size_t)snprintf(d->report.hint, sizeof(d->report.hint), "it is one of");
+	for (unsigned i = 0; field->choices[i]; i++) {
+		if (!strcmp(field->choices[i], text)) {
+			*out = (uint8_t)i;
+			return;
+		}
+		if (n < sizeof(d->report.hint))
+			n += (size_t)snprintf(d->report.hint + n, sizeof(d->report.hint) - n, "%s %s", i ? "," : "", field->choices[i]);
+	}
+	report_value(d, field, text, "is not known", d->report.hint);
 }
 
 static const char *print_bytes(char *out, size_t size, uint64_t bytes)
@@ -328,6 +360,12 @@ void decode_scalar(struct decoder *d, const struct config_field *field, enum con
 		break;
 	case CONFIG_TYPE_VLAN:
 		decode_vlan(d, field, json, out);
+		break;
+	case CONFIG_TYPE_VLANS:
+		decode_vlans(d, field, json, out);
+		break;
+	case CONFIG_TYPE_CHOICE:
+		decode_choice(d, field, json, out);
 		break;
 	case CONFIG_TYPE_BYTES:
 		decode_bytes(d, field, json, out);

@@ -93,6 +93,14 @@ static const struct config_field uplink_fields[] = {
 		.initial = 1500,
 		.doc = "Largest IP packet the physical network carries, bytes.",
 		.example = "1500"},
+	{.key = "vlans",
+		.type = CONFIG_TYPE_LIST,
+		.item = CONFIG_TYPE_VLANS,
+		ELEMENTS(struct vsw_uplink_config, vlans, vlan_count),
+		.doc = "VLANs that the physical switch carries on this port; 0: untagged frames. Without it: all. Others are dropped in "
+		       "both "
+		       "directions.",
+		.example = "[0, 10-19, 30]"},
 };
 OBJECT(uplink_object, "an uplink", uplink_fields);
 
@@ -157,10 +165,33 @@ static const struct config_field portgroup_fields[] = {
 	{.key = "vlan",
 		.type = CONFIG_TYPE_VLAN,
 		FIELD(struct vsw_portgroup_config, vlan),
+		PRESENT(struct vsw_portgroup_config, has_vlan),
 		.min = 0,
 		.max = VSW_VLAN_MAX,
 		.doc = "0: frames leave the uplink untagged (EST). 1 to 4094: the switch tags and untags (VST).",
 		.example = "20"},
+	{.key = "trunk",
+		.type = CONFIG_TYPE_LIST,
+		.item = CONFIG_TYPE_VLANS,
+		ELEMENTS(struct vsw_portgroup_config, trunk, trunk_count),
+		.doc = "Instead of `vlan`: VLANs that guests send and receive tagged (VGT).",
+		.example = "[10-19, 30]"},
+	{.key = "native",
+		.type = CONFIG_TYPE_UINT,
+		FIELD(struct vsw_portgroup_config, native_vlan),
+		PRESENT(struct vsw_portgroup_config, has_native),
+		.max = VSW_VLAN_MAX,
+		.doc = "On a trunk: the VLAN of frames that guests send untagged, and that they receive untagged. 0: the network's "
+		       "untagged "
+		       "frames. Without it untagged frames are dropped.",
+		.example = "10"},
+	{.key = "mtu",
+		.type = CONFIG_TYPE_UINT,
+		FIELD(struct vsw_portgroup_config, mtu),
+		.min = 1280,
+		.max = 9000,
+		.doc = "Largest IP packet on its ports, bytes; at most the uplinks'. Without it: the smallest of the uplinks', or 1500.",
+		.example = "9000"},
 	{.key = "policy",
 		.type = CONFIG_TYPE_OBJECT,
 		FIELD(struct vsw_portgroup_config, policy),

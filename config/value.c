@@ -224,3 +224,23 @@ const char *value_path(const char *text, const char **hint)
 			return NULL;
 	}
 }
+
+const char *value_vlans(const char *text, struct vsw_vlan_range *range, const char **hint)
+{
+	uint64_t first, last;
+	*hint = "write a VLAN ID (20) or a range (10-19), of 0 to 4094";
+	if (!take_decimal(&text, VSW_VLAN_MAX, &first))
+		return "is not a VLAN or a range of VLANs";
+	last = first;
+	if (take_char(&text, '-') && !take_decimal(&text, VSW_VLAN_MAX, &last))
+		return "is not a range of VLANs";
+	if (*text)
+		return "is not a VLAN or a range of VLANs";
+	if (first > last) {
+		*hint = "write the lower VLAN ID first";
+		return "is a range that ends before it begins";
+	}
+	range->first = (uint16_t)first;
+	range->last = (uint16_t)last;
+	return NULL;
+}

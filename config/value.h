@@ -13,6 +13,8 @@ const char *value_ipv4(const char *text, uint32_t *address, const char **hint);
 const char *value_cidr(const char *text, uint32_t *address, uint8_t *prefix, const char **hint);
 /* The port is 3260 (iSCSI, RFC 7143 section 4.2.2) when it is not given. */
 const char *value_portal(const char *text, struct storage_portal *portal, const char **hint);
+/* "20" or "10-19". */
+const char *value_vlans(const char *text, struct vsw_vlan_range *range, const char **hint);
 /* A whole number and a unit: B, KiB, MiB, GiB or TiB. */
 const char *value_bytes(const char *text, uint64_t *bytes, const char **hint);
 const char *value_name(const char *text, bool spaces, const char **hint);

@@ -23,6 +23,11 @@ static bool is_static(const struct fdb *f, uint32_t slot)
 	return f->buckets[slot / FDB_WAYS].stamp[slot % FDB_WAYS] == FDB_STATIC;
 }
 
+bool fdb_is_static(const struct fdb *f, uint32_t slot)
+{
+	return slot != FDB_NONE && is_static(f, slot);
+}
+
 static void slot_clear(struct fdb *f, uint32_t slot)
 {
 	struct fdb_bucket *b = &f->buckets[slot / FDB_WAYS];

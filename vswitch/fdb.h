@@ -50,6 +50,8 @@ enum fdb_learn fdb_learn_slow(struct fdb *f, uint32_t slot, uint64_t key, uint16
 /* An address that belongs to `port` for good; takes over a learned entry. -EEXIST: static at another port; -ENOSPC: both buckets are full
  * of static ones. */
 int fdb_static_add(struct fdb *f, uint64_t key, uint16_t port) HV_MUST_CHECK;
+/* Is this slot (or FDB_NONE) a static entry? */
+bool fdb_is_static(const struct fdb *f, uint32_t slot);
 void fdb_remove(struct fdb *f, uint64_t key);
 void fdb_remove_port(struct fdb *f, uint16_t port);
 /* Once a second: refills the learning allowance and expires, in a part of the table, what was unused for ageing_s seconds. */

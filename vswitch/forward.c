@@ -137,6 +137,10 @@ static inline struct vsw_port *unicast_port(struct vsw_port *in, uint64_t dst, u
 		*reason = VSW_DROP_HAIRPIN;
 		return out != in ? out : NULL;
 	}
+	if (__builtin_expect(sw->trunk_ports, 0) && slot == FDB_NONE && (out = vsw_trunk_owner(sw, dst, domain))) {
+		*reason = VSW_DROP_HAIRPIN;
+		return out != in ? out : NULL;
+	}
 	if (in->kind == VSW_PORT_UPLINK) {
 		*reason = slot != FDB_NONE ? VSW_DROP_HAIRPIN : in == sw->active ? VSW_DROP_NO_DESTINATION : VSW_DROP_STANDBY_UPLINK;
 		return NULL;

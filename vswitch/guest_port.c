@@ -121,13 +121,49 @@ static struct rte_mbuf *copy_frame(struct guest_port *g, const struct netport_fr
 	return NULL;
 }
 
-/* Is a frame of the guest well formed? VSW_DROP_COUNT: yes. */
-static enum vsw_drop check_frame(struct guest_port *g, struct rte_mbuf *m, const struct netport_offload *off)
+/*
+ * A frame of a trunk's guest: its tag tells the domain and is taken out. VLAN 0 is a priority tag and counts as untagged (IEEE 802.1Q-2018
+ * table 9-2). A second tag would be the first one where this VLAN leaves untagged, and so a way into any VLAN: such a frame is dropped.
+ */
+static enum vsw_drop trunk_untag(struct guest_port *g, struct rte_mbuf *m, struct netport_offload *off)
 {
-	uint16_t mtu = g->port.sw->mtu;
+	const struct vsw_portgroup *pg = g->port.portgroup;
+	uint16_t vlan = 0;
 
+	if (vsw_ethertype_raw(rte_pktmbuf_mtod(m, const uint8_t *)) == VLAN_TPID_C) {
+		if (m->data_len < ETH_HEADER_LEN + VLAN_TAG_LEN)
+			return VSW_DROP_RUNT;
+		vlan = vsw_vlan_pop(m);
+		off->csum_start = (uint16_t)(off->csum_start - VLAN_TAG_LEN); /* below the header it is refused below */
+		off->hdr_len = (uint16_t)(off->hdr_len - VLAN_TAG_LEN);
+	}
 	if (vsw_is_tagged(rte_pktmbuf_mtod(m, const uint8_t *)))
-		return VSW_DROP_VLAN_TAG;
+		return VSW_DROP_DOUBLE_TAG;
+	if (!vlan && !pg->config->has_native)
+		return VSW_DROP_UNTAGGED;
+	if (!vlan)
+		vlan = pg->config->native_vlan;
+	if (vlan > VSW_VLAN_MAX || !vsw_vlan_in(&pg->vlans, vlan))
+		return VSW_DROP_VLAN_NOT_ALLOWED;
+	m->vlan_tci = g->port.sw->domain_of[vlan];
+	return VSW_DROP_COUNT;
+}
+
+/* Is a frame of the guest well formed? Then its domain is in vlan_tci. VSW_DROP_COUNT: yes. */
+static enum vsw_drop check_frame(struct guest_port *g, struct rte_mbuf *m, struct netport_offload *off)
+{
+	uint16_t mtu = g->port.mtu;
+
+	if (__builtin_expect(g->port.flags & VSW_PF_TRUNK, 0)) {
+		enum vsw_drop reason = trunk_untag(g, m, off);
+
+		if (reason != VSW_DROP_COUNT)
+			return reason;
+	} else {
+		if (vsw_is_tagged(rte_pktmbuf_mtod(m, const uint8_t *)))
+			return VSW_DROP_VLAN_TAG;
+		m->vlan_tci = g->port.domain;
+	}
 	if ((off->needs_csum || off->gso) && !vsw_offload_from_guest(m, off, mtu))
 		return VSW_DROP_BAD_OFFLOAD;
 	if (m->pkt_len > mtu + ETH_HEADER_LEN && !(m->ol_flags & RTE_MBUF_F_TX_TCP_SEG))
@@ -138,6 +174,7 @@ static enum vsw_drop check_frame(struct guest_port *g, struct rte_mbuf *m, const
 static struct rte_mbuf *take_frame(struct guest_port *g, const struct netport_frame *f)
 {
 	enum vsw_drop reason = f->len < ETH_HEADER_LEN ? VSW_DROP_RUNT : VSW_DROP_OVERSIZE;
+	struct netport_offload off = f->off;
 	struct rte_mbuf *m = NULL;
 
 	if (f->len >= ETH_HEADER_LEN && f->len <= FRAME_MAX)
@@ -147,11 +184,9 @@ static struct rte_mbuf *take_frame(struct guest_port *g, const struct netport_fr
 		g->port.count.in_frames++;
 		return NULL;
 	}
-	reason = check_frame(g, m, &f->off);
-	if (reason == VSW_DROP_COUNT) {
-		m->vlan_tci = g->port.domain;
+	reason = check_frame(g, m, &off);
+	if (reason == VSW_DROP_COUNT)
 		return m;
-	}
 	g->port.count.in_frames++;
 	vsw_drop(&g->port, reason, m);
 	return NULL;
@@ -203,10 +238,23 @@ static void rx_push(struct guest_port *g)
 	g->rx_segs = 0;
 }
 
+/* To a trunk: the tag goes in, but for the native VLAN. False: no room in front of the frame. */
+static bool trunk_tag(const struct guest_port *g, struct rte_mbuf *m)
+{
+	const struct vsw_portgroup_config *config = g->port.portgroup->config;
+	uint16_t vlan = g->port.sw->v->domains[m->vlan_tci]->vlan;
+
+	return (config->has_native && vlan == config->native_vlan) || vsw_vlan_push(m, vlan);
+}
+
 static void rx_add(struct guest_port *g, struct rte_mbuf *m)
 {
 	netport_rx_frame *f;
 
+	if (g->port.flags & VSW_PF_TRUNK && !trunk_tag(g, m)) {
+		vsw_drop(&g->port, VSW_DROP_NO_MBUF, m);
+		return;
+	}
 	if (m->nb_segs > FRAME_SEGS_MAX) {
 		vsw_drop(&g->port, VSW_DROP_OVERSIZE, m);
 		return;
@@ -253,6 +301,8 @@ static void guest_deliver(struct vsw_port *p, struct rte_mbuf **frames, unsigned
 	for (unsigned i = 0; i < n; i++) {
 		if (!g->connected)
 			vsw_drop(p, VSW_DROP_NOT_CONNECTED, frames[i]);
+		else if (vsw_too_long(p, frames[i]))
+			vsw_drop(p, VSW_DROP_OVERSIZE, frames[i]);
 		else if (vsw_offload_fixup(frames[i], g->features) == VSW_FIX_SEGMENT)
 			rx_segmented(g, frames[i]);
 		else
@@ -324,7 +374,7 @@ int vsw_guest_port_create(struct vsw *v, unsigned portgroup, const char *name, c
 	g->np = (struct netport){
 		.ops = &guest_ops,
 		.name = g->port.name,
-		.mtu = g->port.sw->mtu,
+		.mtu = g->port.mtu,
 		.core = (uint16_t)v->core,
 		.link_up = true,
 		.features = OFFERED,

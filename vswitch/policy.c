@@ -21,7 +21,9 @@ enum vsw_drop vsw_policy_other_source(struct vsw_port *in, uint64_t src, uint16_
 		return VSW_DROP_BAD_SOURCE;
 	if (!(in->flags & VSW_PF_FORGED))
 		return VSW_DROP_FORGED_SOURCE;
-	return fdb_learn(&in->sw->fdb, fdb_key(src, in->domain), in->index) == FDB_OWNED ? VSW_DROP_OWN_SOURCE : POLICY_PASS;
+	if (in->sw->trunk_ports && vsw_trunk_owner(in->sw, src, domain))
+		return VSW_DROP_OWN_SOURCE;
+	return fdb_learn(&in->sw->fdb, fdb_key(src, domain), in->index) == FDB_OWNED ? VSW_DROP_OWN_SOURCE : POLICY_PASS;
 }
 
 bool vsw_policy_set_mac(struct vsw_port *p, const uint8_t mac[6])
@@ -37,13 +39,13 @@ bool vsw_policy_set_mac(struct vsw_port *p, const uint8_t mac[6])
 			p->name, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], p->portgroup->config->name);
 		return false;
 	}
-	err = fdb_static_add(&p->sw->fdb, fdb_key(wanted, p->domain), p->index);
+	err = vsw_mac_claim(p, wanted);
 	if (err) {
 		p->count.mac_change_rejected++;
 		log_warn("vswitch.mac-change.rejected", "port %s: new MAC is in use by another port of the VLAN", p->name);
 		return false;
 	}
-	fdb_remove(&p->sw->fdb, fdb_key(p->mac, p->domain));
+	vsw_mac_release(p, p->mac);
 	p->mac = wanted;
 	return true;
 }
@@ -56,5 +58,5 @@ void vsw_policy_set_promisc(struct vsw_port *p, bool on)
 		return;
 	}
 	p->flags = (uint16_t)(on ? p->flags | VSW_PF_PROMISC : p->flags & ~VSW_PF_PROMISC);
-	vsw_domain_set_promisc(p->sw->v->domains[p->domain], p, on);
+	vsw_domains_set_promisc(p, on);
 }

@@ -19,7 +19,11 @@ static inline enum vsw_drop vsw_policy_source(struct vsw_port *in, uint64_t src,
 	if (__builtin_expect(src == in->mac, 1))
 		return POLICY_PASS;
 	if (in->kind == VSW_PORT_UPLINK && !vsw_mac_is_group(src) && src) {
-		enum fdb_learn learnt = fdb_learn(&in->sw->fdb, fdb_key(src, domain), VSW_PORT_OUTSIDE);
+		enum fdb_learn learnt;
+
+		if (__builtin_expect(in->sw->trunk_ports, 0) && vsw_trunk_owner(in->sw, src, domain))
+			return VSW_DROP_OWN_SOURCE;
+		learnt = fdb_learn(&in->sw->fdb, fdb_key(src, domain), VSW_PORT_OUTSIDE);
 
 		return __builtin_expect(learnt == FDB_OWNED, 0) ? VSW_DROP_OWN_SOURCE : POLICY_PASS;
 	}

@@ -28,7 +28,7 @@ int vsw_port_add(struct vsw *v, struct vsw_port *p)
 	v->ports[p->index] = p;
 	v->port_count = HV_MAX(v->port_count, p->index + 1u);
 	if (p->portgroup)
-		vsw_domain_join(p->portgroup->domain, p);
+		vsw_domains_join(p);
 	return 0;
 }
 
@@ -37,10 +37,71 @@ void vsw_port_remove(struct vsw_port *p)
 	struct vsw *v = p->sw->v;
 
 	vsw_flush(v);
-	if (p->portgroup)
-		vsw_domain_leave(p->portgroup->domain, p);
+	if (p->portgroup) {
+		vsw_domains_leave(p);
+		vsw_mac_release(p, p->mac);
+	}
 	fdb_remove_port(&p->sw->fdb, p->index);
 	v->ports[p->index] = NULL;
+}
+
+struct vsw_port *vsw_trunk_owner(const struct vsw_switch *sw, uint64_t mac, uint16_t domain)
+{
+	uint32_t slot = fdb_find(&sw->fdb, fdb_key(mac, VSW_DOMAIN_TRUNK));
+	struct vsw_port *p;
+
+	if (slot == FDB_NONE)
+		return NULL;
+	p = sw->v->ports[fdb_slot_port(&sw->fdb, slot)];
+	return vsw_vlan_in(&p->portgroup->vlans, sw->v->domains[domain]->vlan) ? p : NULL;
+}
+
+/*
+ * A trunk port's address has one entry for all its VLANs. It must not be another port's in any of them, and what was learned about it
+ * there goes, so that the lookup by VLAN, which comes first, does not find it.
+ */
+static int trunk_claim(struct vsw_port *p, uint64_t mac)
+{
+	struct fdb *f = &p->sw->fdb;
+	int err;
+
+	for (unsigned pass = 0; pass < 2; pass++) {
+		for (uint16_t vlan = 0; vlan <= VSW_VLAN_MAX; vlan++) {
+			uint64_t key = fdb_key(mac, p->sw->domain_of[vlan]);
+
+			if (!vsw_vlan_in(&p->portgroup->vlans, vlan))
+				continue;
+			if (pass)
+				fdb_remove(f, key);
+			else if (fdb_is_static(f, fdb_find(f, key)))
+				return -EEXIST;
+		}
+	}
+	err = fdb_static_add(f, fdb_key(mac, VSW_DOMAIN_TRUNK), p->index);
+	if (!err)
+		p->sw->trunk_ports++;
+	return err;
+}
+
+int vsw_mac_claim(struct vsw_port *p, uint64_t mac)
+{
+	if (p->flags & VSW_PF_TRUNK)
+		return trunk_claim(p, mac);
+	if (vsw_trunk_owner(p->sw, mac, p->domain))
+		return -EEXIST;
+	return fdb_static_add(&p->sw->fdb, fdb_key(mac, p->domain), p->index);
+}
+
+void vsw_mac_release(struct vsw_port *p, uint64_t mac)
+{
+	uint64_t key = fdb_key(mac, p->flags & VSW_PF_TRUNK ? VSW_DOMAIN_TRUNK : p->domain);
+	uint32_t slot = fdb_find(&p->sw->fdb, key);
+
+	if (slot == FDB_NONE || fdb_slot_port(&p->sw->fdb, slot) != p->index)
+		return;
+	fdb_remove(&p->sw->fdb, key);
+	if (p->flags & VSW_PF_TRUNK)
+		p->sw->trunk_ports--;
 }
 
 int vsw_access_port_init(struct vsw *v, struct vsw_port *p, unsigned portgroup, const char *name, const uint8_t mac[6])
@@ -54,14 +115,17 @@ int vsw_access_port_init(struct vsw *v, struct vsw_port *p, unsigned portgroup, 
 	pg = &v->portgroups[portgroup];
 	p->portgroup = pg;
 	p->sw = pg->sw;
-	p->domain = pg->domain->id;
+	p->domain = pg->domain ? pg->domain->id : VSW_DOMAIN_NONE;
+	p->mtu = pg->mtu;
+	if (pg->trunk)
+		p->flags |= VSW_PF_TRUNK | VSW_PF_PRIVATE;
 	p->flags |= vsw_policy_flags(&pg->config->policy);
 	p->link_up = true;
 	hv_snprintf(p->name, sizeof(p->name), "%s", name);
 	err = vsw_port_add(v, p);
 	if (err)
 		return err;
-	err = fdb_static_add(&p->sw->fdb, fdb_key(p->mac, p->domain), p->index);
+	err = vsw_mac_claim(p, p->mac);
 	if (err)
 		vsw_port_remove(p);
 	return err;

@@ -37,7 +37,8 @@ static void port_info(const struct vsw *v, const struct vsw_port *p, struct vsw_
 		.vswitch = p->sw->config->name,
 		.portgroup = p->portgroup ? p->portgroup->config->name : "",
 		.kind = p->kind,
-		.vlan = p->portgroup ? p->portgroup->config->vlan : 0,
+		.vlan = p->portgroup && p->portgroup->domain ? p->portgroup->domain->vlan : 0,
+		.trunk = p->flags & VSW_PF_TRUNK,
 		.link_up = p->link_up,
 		.counters = &p->count,
 	};
@@ -68,10 +69,11 @@ void vsw_port_foreach(const struct vsw *v, void (*fn)(void *arg, const struct vs
 static void fdb_entry_info(const struct vsw_switch *sw, const struct fdb_bucket *b, unsigned way, struct vsw_fdb_info *info)
 {
 	const struct vsw *v = sw->v;
+	uint16_t domain = (uint16_t)b->key[way];
 	bool is_static = b->stamp[way] == FDB_STATIC;
 
 	*info = (struct vsw_fdb_info){
-		.vlan = v->domains[b->key[way] & 0xffff]->vlan,
+		.vlan = domain == VSW_DOMAIN_TRUNK ? VSW_VLAN_TRUNK : v->domains[domain]->vlan,
 		.vswitch = sw->config->name,
 		.port = b->port[way] == VSW_PORT_OUTSIDE ? "outside" : v->ports[b->port[way]]->name,
 		.is_static = is_static,

@@ -73,7 +73,8 @@ static bool config_in_range(const struct vsw_config *c)
 		}
 	}
 	for (unsigned i = 0; i < c->portgroup_count; i++) {
-		if (c->portgroups[i].vswitch >= c->switch_count || c->portgroups[i].vlan > VSW_VLAN_MAX)
+		if (c->portgroups[i].vswitch >= c->switch_count || c->portgroups[i].vlan > VSW_VLAN_MAX ||
+			c->portgroups[i].native_vlan > VSW_VLAN_MAX || c->portgroups[i].trunk_count > VSW_MAX_VLAN_RANGES)
 			return false;
 	}
 	return true;
@@ -85,6 +86,34 @@ static void switches_free(struct vsw *v)
 		hv_contig_free(v->domains[i], sizeof(*v->domains[i]));
 	for (unsigned i = 0; i < v->config.switch_count; i++)
 		fdb_destroy(&v->switches[i].fdb);
+}
+
+/* The VLANs of a port group and their domains. */
+static int portgroup_vlans(struct vsw_portgroup *pg)
+{
+	const struct vsw_portgroup_config *c = pg->config;
+	struct vsw_domain *d;
+	int err = 0;
+
+	pg->trunk = c->trunk_count;
+	vsw_vlan_set_ranges(&pg->vlans, c->trunk, c->trunk_count);
+	if (!pg->trunk || c->has_native)
+		vsw_vlan_add(&pg->vlans, pg->trunk ? c->native_vlan : c->vlan);
+	for (unsigned vlan = 0; vlan <= VSW_VLAN_MAX && !err; vlan++) {
+		if (vsw_vlan_in(&pg->vlans, (uint16_t)vlan))
+			err = vsw_domain_get(pg->sw, (uint16_t)vlan, &d);
+	}
+	if (!err && (!pg->trunk || c->has_native))
+		pg->domain = pg->sw->v->domains[pg->sw->domain_of[pg->trunk ? c->native_vlan : c->vlan]];
+	return err;
+}
+
+/* What the uplinks carry at most; a switch without uplinks carries what its port groups say. */
+static uint16_t portgroup_mtu(const struct vsw_portgroup *pg)
+{
+	if (!pg->config->mtu)
+		return pg->sw->mtu;
+	return pg->sw->config->uplink_count ? HV_MIN(pg->config->mtu, pg->sw->mtu) : pg->config->mtu;
 }
 
 static int switches_create(struct vsw *v)
@@ -104,7 +133,8 @@ static int switches_create(struct vsw *v)
 
 		pg->config = &v->config.portgroups[i];
 		pg->sw = &v->switches[pg->config->vswitch];
-		err = vsw_domain_get(pg->sw, pg->config->vlan, &pg->domain);
+		pg->mtu = portgroup_mtu(pg);
+		err = portgroup_vlans(pg);
 	}
 	if (err)
 		switches_free(v);

@@ -21,7 +21,8 @@
 #define VSW_BURST 32
 #define VSW_MAX_PORTS 512
 #define VSW_DOMAIN_NONE 0
-#define VSW_MAX_DOMAINS (VSW_MAX_PORTGROUPS + 1) /* 0 is none */
+#define VSW_MAX_DOMAINS 8193        /* 0 is none; config/check_vlan.c keeps trunks below */
+#define VSW_DOMAIN_TRUNK UINT16_MAX /* in keys of the MAC table: every VLAN of the port's trunk */
 #define VSW_PORT_NONE UINT16_MAX
 #define VSW_PORT_OUTSIDE (UINT16_MAX - 1) /* in the MAC table: beyond the uplinks; teaming picks which */
 #define VSW_AGEING_DEFAULT_S 300          /* IEEE 802.1Q-2018 table 8-6 */
@@ -39,10 +40,18 @@ struct vsw_domain {
 	uint16_t promisc[VSW_MAX_PORTS]; /* those members that see every frame */
 };
 
+/* VLANs 0..4095; 0 is untagged. */
+struct vsw_vlan_set {
+	uint64_t bits[64];
+};
+
 struct vsw_portgroup {
 	const struct vsw_portgroup_config *config;
 	struct vsw_switch *sw;
-	struct vsw_domain *domain;
+	struct vsw_domain *domain; /* trunk: of the native VLAN, or NULL */
+	bool trunk;
+	uint16_t mtu;
+	struct vsw_vlan_set vlans; /* all that its ports are in */
 };
 
 enum vsw_port_flag {
@@ -51,13 +60,15 @@ enum vsw_port_flag {
 	VSW_PF_PROMISC = 1u << 2, /* sees every frame of its domain */
 	VSW_PF_DIRTY = 1u << 3,   /* in vsw.dirty */
 	VSW_PF_VMK = 1u << 4,
+	VSW_PF_TRUNK = 1u << 5, /* its frames carry tags */
 };
 
 struct vsw_port {
 	/* Per frame. */
 	uint16_t index, flags, staged;
-	uint16_t domain; /* id; an uplink's frames tell by their tag */
-	uint64_t mac;    /* effective MAC, as fdb_key wants it */
+	uint16_t domain; /* id; an uplink's or trunk's frames tell by their tag */
+	uint16_t mtu;
+	uint64_t mac; /* effective MAC, as fdb_key wants it */
 	struct vsw_switch *sw;
 	/* Takes over n frames (n <= VSW_BURST) for good: what it cannot deliver it drops with vsw_drop. Never calls vsw_input. */
 	void (*deliver)(struct vsw_port *p, struct rte_mbuf **frames, unsigned n);
@@ -82,6 +93,7 @@ struct vsw_switch {
 	struct fdb fdb;
 	struct vsw_port *active; /* uplink that outgoing frames take (team.c); NULL when all are down */
 	uint16_t mtu;
+	unsigned trunk_ports;                 /* ports whose MAC is in the MAC table under VSW_DOMAIN_TRUNK */
 	uint16_t domain_of[VSW_VLAN_MAX + 1]; /* VLAN -> domain id */
 };
 
@@ -115,12 +127,20 @@ void vsw_port_remove(struct vsw_port *p);
 /* Fills name, port group, domain, policy flags, and claims the MAC. -EINVAL, -EEXIST, -ENOSPC. */
 int vsw_access_port_init(struct vsw *v, struct vsw_port *p, unsigned portgroup, const char *name, const uint8_t mac[6]) HV_MUST_CHECK;
 
+/* Claims `mac` for the port in its VLAN or in all of its trunk. -EEXIST: another port has it there; -ENOSPC. */
+int vsw_mac_claim(struct vsw_port *p, uint64_t mac) HV_MUST_CHECK;
+void vsw_mac_release(struct vsw_port *p, uint64_t mac);
+/* The trunk port that has this MAC and is in the domain, or NULL. */
+struct vsw_port *vsw_trunk_owner(const struct vsw_switch *sw, uint64_t mac, uint16_t domain);
+
 /* ---- vlan.c ---- */
+void vsw_vlan_set_ranges(struct vsw_vlan_set *set, const struct vsw_vlan_range *ranges, unsigned count);
+/* A port becomes a member, or a promiscuous one, of all domains of its port group. */
+void vsw_domains_join(struct vsw_port *p);
+void vsw_domains_leave(struct vsw_port *p);
+void vsw_domains_set_promisc(struct vsw_port *p, bool on);
 /* The domain of `vlan` in the switch, made when there is none. -ENOMEM. */
 int vsw_domain_get(struct vsw_switch *sw, uint16_t vlan, struct vsw_domain **out) HV_MUST_CHECK;
-void vsw_domain_join(struct vsw_domain *d, struct vsw_port *p);
-void vsw_domain_leave(struct vsw_domain *d, struct vsw_port *p);
-void vsw_domain_set_promisc(struct vsw_domain *d, struct vsw_port *p, bool on);
 
 /* ---- policy.c ---- */
 /* What the port group lets its ports do, as flags. */
@@ -150,6 +170,24 @@ static inline void vsw_count_drop(struct vsw_port *p, enum vsw_drop reason, unsi
 {
 	p->count.drops += n;
 	p->count.drop[reason] += n;
+}
+
+static inline bool vsw_vlan_in(const struct vsw_vlan_set *set, uint16_t vlan)
+{
+	return set->bits[vlan / 64 & 63] >> vlan % 64 & 1;
+}
+
+static inline void vsw_vlan_add(struct vsw_vlan_set *set, uint16_t vlan)
+{
+	set->bits[vlan / 64 & 63] |= 1ull << vlan % 64;
+}
+
+/* Is a frame, or each segment it would be cut into, too long for this port? */
+static inline bool vsw_too_long(const struct vsw_port *p, const struct rte_mbuf *m)
+{
+	if (__builtin_expect(m->pkt_len <= p->mtu + 14u, 1))
+		return false;
+	return !(m->ol_flags & RTE_MBUF_F_TX_TCP_SEG) || (uint32_t)m->l3_len + m->l4_len + m->tso_segsz > p->mtu;
 }
 
 static inline uint64_t vsw_load_mac(const uint8_t *bytes)

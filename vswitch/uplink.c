@@ -33,6 +33,8 @@ struct vsw_uplink {
 	struct vsw_uplink_dev dev;
 	uint32_t features; /* enum netport_feature that the device does for us */
 	bool ip_checksum, chains;
+	bool restricted; /* carries only `vlans` */
+	struct vsw_vlan_set vlans;
 	uint32_t head, tail; /* backlog: head - tail frames wait */
 	struct rte_mbuf *backlog[BACKLOG];
 };
@@ -162,7 +164,9 @@ static void uplink_deliver(struct vsw_port *p, struct rte_mbuf **frames, unsigne
 	for (unsigned i = 0; i < n; i++) {
 		uint16_t vlan = p->sw->v->domains[frames[i]->vlan_tci]->vlan;
 
-		if (vsw_offload_fixup(frames[i], u->features | NETPORT_F_ECN) == VSW_FIX_SEGMENT)
+		if (__builtin_expect(u->restricted, 0) && !vsw_vlan_in(&u->vlans, vlan))
+			vsw_drop(p, VSW_DROP_VLAN_NOT_ALLOWED, frames[i]);
+		else if (vsw_offload_fixup(frames[i], u->features | NETPORT_F_ECN) == VSW_FIX_SEGMENT)
 			send_segmented(u, frames[i], vlan);
 		else
 			send_whole(u, frames[i], vlan);
@@ -185,11 +189,15 @@ static inline enum vsw_drop classify(struct vsw_uplink *u, struct rte_mbuf *m)
 		return VSW_DROP_OVERSIZE;
 	if (vsw_ethertype_raw(rte_pktmbuf_mtod(m, const uint8_t *)) == VLAN_TPID_C)
 		vlan = vsw_vlan_pop(m);
+	else
+		m->vlan_tci_outer = 0;
+	if (vsw_is_tagged(rte_pktmbuf_mtod(m, const uint8_t *)))
+		return VSW_DROP_DOUBLE_TAG;
+	if (__builtin_expect(u->restricted, 0) && !vsw_vlan_in(&u->vlans, vlan))
+		return VSW_DROP_VLAN_NOT_ALLOWED;
 	if (vlan > VSW_VLAN_MAX || sw->domain_of[vlan] == VSW_DOMAIN_NONE)
 		return VSW_DROP_VLAN_UNKNOWN;
 	m->vlan_tci = sw->domain_of[vlan];
-	if (m->pkt_len < ETH_HEADER_LEN)
-		return VSW_DROP_RUNT;
 	m->ol_flags &= RTE_MBUF_F_RX_L4_CKSUM_MASK;
 	if (m->ol_flags == RTE_MBUF_F_RX_L4_CKSUM_NONE)
 		vsw_offload_from_uplink(m);
@@ -374,6 +382,8 @@ int vsw_uplink_attach(struct vsw *v, unsigned uplink, const struct vsw_uplink_de
 		return trace_error(-ENOMEM);
 	u->dev = *dev;
 	init_port(u, sw, v->config.uplinks[uplink].name);
+	u->restricted = v->config.uplinks[uplink].vlan_count;
+	vsw_vlan_set_ranges(&u->vlans, v->config.uplinks[uplink].vlans, v->config.uplinks[uplink].vlan_count);
 	err = start_device(u, &v->config.uplinks[uplink]);
 	if (!err) {
 		err = vsw_port_add(v, &u->port);

@@ -2,8 +2,8 @@
  * Broadcast domains: one for each VLAN of a vSwitch that some port group uses. A frame of a VLAN without a domain has nowhere to go and is
  * dropped where it came in.
  *
- * Owner: the switch's core. Members are the access ports (guests, vmks); uplinks carry every domain of their switch. `promisc` is a subset
- * of `members`, empty unless a port group allows promiscuous mode and a guest asked for it.
+ * Owner: the switch's core. Members are the guests' and vmks' ports, of trunks in each of their VLANs; uplinks carry every domain of their
+ * switch. `promisc` is a subset of `members`, empty unless a port group allows promiscuous mode and a guest asked for it.
  */
 #include "vlan.h"
 
@@ -19,7 +19,8 @@ int vsw_domain_get(struct vsw_switch *sw, uint16_t vlan, struct vsw_domain **out
 		*out = v->domains[sw->domain_of[vlan]];
 		return 0;
 	}
-	hv_assert(v->domain_count + 1 < VSW_MAX_DOMAINS);
+	if (v->domain_count + 1 >= VSW_MAX_DOMAINS)
+		return trace_error(-ENOSPC);
 	d = hv_contig_alloc(sizeof(*d), HV_PAGE_SIZE);
 	if (!d)
 		return trace_error(-ENOMEM);
@@ -49,21 +50,51 @@ static void list_remove(uint16_t *list, uint16_t *count, uint16_t index)
 	}
 }
 
-void vsw_domain_join(struct vsw_domain *d, struct vsw_port *p)
+void vsw_vlan_set_ranges(struct vsw_vlan_set *set, const struct vsw_vlan_range *ranges, unsigned count)
 {
-	list_add(d->members, &d->member_count, p->index);
+	for (unsigned i = 0; i < count; i++) {
+		for (unsigned vlan = ranges[i].first; vlan <= ranges[i].last && vlan <= VSW_VLAN_MAX; vlan++)
+			vsw_vlan_add(set, (uint16_t)vlan);
+	}
 }
 
-void vsw_domain_set_promisc(struct vsw_domain *d, struct vsw_port *p, bool on)
+/* The port's next domain from VLAN *vlan on; moves *vlan behind it. NULL: none left. */
+static struct vsw_domain *next_domain(const struct vsw_port *p, unsigned *vlan)
 {
-	if (on)
-		list_add(d->promisc, &d->promisc_count, p->index);
-	else
-		list_remove(d->promisc, &d->promisc_count, p->index);
+	while (*vlan <= VSW_VLAN_MAX) {
+		uint16_t at = (uint16_t)(*vlan)++;
+
+		if (vsw_vlan_in(&p->portgroup->vlans, at))
+			return p->sw->v->domains[p->sw->domain_of[at]];
+	}
+	return NULL;
 }
 
-void vsw_domain_leave(struct vsw_domain *d, struct vsw_port *p)
+void vsw_domains_join(struct vsw_port *p)
 {
-	list_remove(d->members, &d->member_count, p->index);
-	list_remove(d->promisc, &d->promisc_count, p->index);
+	struct vsw_domain *d;
+
+	for (unsigned vlan = 0; (d = next_domain(p, &vlan));)
+		list_add(d->members, &d->member_count, p->index);
+}
+
+void vsw_domains_set_promisc(struct vsw_port *p, bool on)
+{
+	struct vsw_domain *d;
+
+	for (unsigned vlan = 0; (d = next_domain(p, &vlan));) {
+		if (on)
+			list_add(d->promisc, &d->promisc_count, p->index);
+		else
+			list_remove(d->promisc, &d->promisc_count, p->index);
+	}
+}
+
+void vsw_domains_leave(struct vsw_port *p)
+{
+	struct vsw_domain *d;
+
+	vsw_domains_set_promisc(p, false);
+	for (unsigned vlan = 0; (d = next_domain(p, &vlan));)
+		list_remove(d->members, &d->member_count, p->index);
 }

@@ -5,8 +5,9 @@
 #include "switch.h"
 
 #define VLAN_TAG_LEN 4
-#define VLAN_TPID_C 0x0081u /* 0x8100, customer tag (IEEE 802.1Q-2018 table 9-1), as it lies in memory */
-#define VLAN_TPID_S 0xa888u /* 0x88a8, service tag */
+#define VLAN_TPID_C 0x0081u        /* 0x8100, customer tag (IEEE 802.1Q-2018 table 9-1), as it lies in memory */
+#define VLAN_TPID_S 0xa888u        /* 0x88a8, service tag */
+#define VLAN_PRIORITY_MASK 0xf000u /* of the TCI: PCP and DEI */
 #define ETH_HEADER_LEN 14
 
 static inline uint16_t vsw_ethertype_raw(const uint8_t *eth)
@@ -25,11 +26,12 @@ static inline bool vsw_is_tagged(const uint8_t *eth)
 	return type == VLAN_TPID_C || type == VLAN_TPID_S;
 }
 
-/* Takes the tag out: moves the addresses over it. @pre VLAN_TPID_C, 18 contiguous bytes, frame not shared. Returns the VLAN id, 0..4095. */
+/* Takes the tag out: moves the addresses over it; keeps its priority in vlan_tci_outer for vsw_vlan_push. @pre VLAN_TPID_C, 18 contiguous
+ * bytes, frame not shared. Returns the VLAN id, 0..4095. */
 static inline uint16_t vsw_vlan_pop(struct rte_mbuf *m)
 {
 	uint8_t *eth = rte_pktmbuf_mtod(m, uint8_t *);
-	uint16_t vlan = (uint16_t)((eth[14] << 8 | eth[15]) & 0xfff);
+	uint16_t tci = (uint16_t)(eth[14] << 8 | eth[15]);
 	uint64_t mac_low;
 	uint32_t mac_high;
 
@@ -40,15 +42,17 @@ static inline uint16_t vsw_vlan_pop(struct rte_mbuf *m)
 	m->data_off += VLAN_TAG_LEN;
 	m->data_len -= VLAN_TAG_LEN;
 	m->pkt_len -= VLAN_TAG_LEN;
-	return vlan;
+	m->vlan_tci_outer = tci & VLAN_PRIORITY_MASK;
+	return tci & 0xfff;
 }
 
-/* Puts a tag with priority 0 in. False: no headroom. @pre frame not shared, 12 contiguous bytes */
+/* Puts a tag in, its priority bits (PCP, DEI) from vlan_tci_outer. False: no headroom. @pre frame not shared, 12 contiguous bytes */
 static inline bool vsw_vlan_push(struct rte_mbuf *m, uint16_t vlan)
 {
 	uint8_t *eth;
 	uint64_t mac_low;
-	uint32_t mac_high, tag = VLAN_TPID_C | (uint32_t)(vlan >> 8) << 16 | (uint32_t)(vlan & 0xff) << 24;
+	uint32_t tci = vlan | (m->vlan_tci_outer & VLAN_PRIORITY_MASK);
+	uint32_t mac_high, tag = VLAN_TPID_C | tci >> 8 << 16 | tci << 24;
 
 	if (__builtin_expect(m->data_off < VLAN_TAG_LEN, 0))
 		return false;

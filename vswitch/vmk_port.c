@@ -60,7 +60,9 @@ static void vmk_deliver(struct vsw_port *p, struct rte_mbuf **frames, unsigned n
 	struct vsw_vmk_port *k = hv_container_of(p, struct vsw_vmk_port, port);
 
 	for (unsigned i = 0; i < n; i++) {
-		if (frames[i]->ol_flags & RTE_MBUF_F_TX_TCP_SEG)
+		if (vsw_too_long(p, frames[i]))
+			vsw_drop(p, VSW_DROP_OVERSIZE, frames[i]);
+		else if (frames[i]->ol_flags & RTE_MBUF_F_TX_TCP_SEG)
 			put_segmented(k, frames[i]);
 		else
 			put_checksummed(k, frames[i]);
@@ -120,7 +122,7 @@ struct rte_mempool *vsw_vmk_pool(struct vsw_vmk_port *p)
 
 uint16_t vsw_vmk_mtu(const struct vsw_vmk_port *p)
 {
-	return p->port.sw->mtu;
+	return p->port.mtu;
 }
 
 bool vsw_vmk_link_up(const struct vsw_vmk_port *p)
@@ -144,6 +146,10 @@ int vsw_vmk_port_create(struct vsw *v, unsigned portgroup, const char *name, con
 
 	if (!k)
 		return trace_error(-ENOMEM);
+	if (portgroup < v->config.portgroup_count && v->portgroups[portgroup].trunk) {
+		hv_contig_free(k, sizeof(*k));
+		return trace_error(-EINVAL);
+	}
 	k->client = *client;
 	k->port.kind = VSW_PORT_VMK;
 	k->port.flags = VSW_PF_VMK | VSW_PF_PRIVATE;

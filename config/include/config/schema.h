@@ -18,6 +18,8 @@ enum config_type {
 	CONFIG_TYPE_BOOL,     /* true or false                         [bool] */
 	CONFIG_TYPE_UINT,     /* min..max                              [unsigned of `size` bytes] */
 	CONFIG_TYPE_VLAN,     /* 0..4094                               [uint16_t] */
+	CONFIG_TYPE_VLANS,    /* 20 or 10-19                           [struct vsw_vlan_range] */
+	CONFIG_TYPE_CHOICE,   /* one of `choices`                      [uint8_t: its index] */
 	CONFIG_TYPE_BYTES,    /* 64MiB                                 [uint64_t] */
 	CONFIG_TYPE_MAC,      /* 52:54:00:12:34:56                     [uint8_t[6]] */
 	CONFIG_TYPE_PCI,      /* 0000:00:02.0                          [struct vsw_uplink_config's pci_*] */
@@ -51,6 +53,7 @@ struct config_field {
 	uint64_t initial;                   /* BOOL, UINT: value when the key is not given */
 	const struct config_object *object; /* OBJECT; LIST of OBJECT */
 	const char *refers_to;              /* REF: "portgroups" ... */
+	const char *const *choices;         /* CHOICE: words, then NULL; the first is the default */
 	const char *doc;                    /* one sentence or two for the reference */
 	const char *example;                /* YAML */
 };

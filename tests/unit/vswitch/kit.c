@@ -40,9 +40,11 @@ static const struct vsw_config config = {
 	.uplinks = {{.name = "up0", .mtu = 1500}, {.name = "up1", .mtu = 1500}},
 	.switch_count = 1,
 	.switches = {{.name = "vSwitch0", .uplink_count = 2, .uplinks = {0, 1}, .mac_ageing_s = 8}},
-	.portgroup_count = 4,
+	.portgroup_count = 7,
 	.portgroups = {{.name = "web", .vlan = 20}, {.name = "db", .vlan = 30}, {.name = "plain"},
-		{.name = "open", .vlan = 20, .policy = {true, true, true}}},
+		{.name = "open", .vlan = 20, .policy = {true, true, true}},
+		{.name = "trunk", .trunk = {{20, 29}, {40, 40}}, .trunk_count = 2, .has_native = true, .native_vlan = 30},
+		{.name = "strict", .trunk = {{20, 20}, {30, 30}}, .trunk_count = 2}, {.name = "small", .vlan = 20, .mtu = 1400}},
 };
 
 int kit_setup(void **state)

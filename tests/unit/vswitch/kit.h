@@ -1,6 +1,7 @@
 /*
  * A switch on a test bench: guests that remember what they got, uplinks whose wire is a pair of rings, frames made from a few words.
- * Two vSwitch uplinks (up0, up1), port groups web (VLAN 20), db (VLAN 30), plain (untagged), open (VLAN 20, all policies allowed).
+ * Two vSwitch uplinks (up0, up1), port groups web (VLAN 20), db (VLAN 30), plain (untagged), open (VLAN 20, all policies allowed), trunk
+ * (VLANs 20 to 29 and 40, untagged: native VLAN 30), strict (VLANs 20 and 30 without a native one), small (VLAN 20, MTU 1400).
  */
 #ifndef VSWITCH_KIT_H
 #define VSWITCH_KIT_H
@@ -14,7 +15,7 @@
 #define FRAME_MAX 70000
 #define INBOX 256
 
-enum { PG_WEB, PG_DB, PG_PLAIN, PG_OPEN };
+enum { PG_WEB, PG_DB, PG_PLAIN, PG_OPEN, PG_TRUNK, PG_TRUNK_STRICT, PG_SMALL };
 
 struct received {
 	uint8_t *bytes;

@@ -11,6 +11,12 @@
 #define VSW_MAX_PORTGROUPS 128
 #define VSW_VLAN_MAX 4094
 
+#define VSW_MAX_VLAN_RANGES 16
+
+struct vsw_vlan_range {
+	uint16_t first, last;
+};
+
 struct vsw_uplink_config {
 	char name[VSW_NAME_MAX + 1];
 	bool has_mac; /* match by MAC address ... */
@@ -19,6 +25,9 @@ struct vsw_uplink_config {
 	uint16_t pci_segment;
 	uint8_t pci_bus, pci_dev, pci_fn;
 	uint16_t mtu; /* bytes of IP packet, 1280..9000 */
+	/* VLANs that the physical network carries there (0: untagged frames); none listed = all. */
+	struct vsw_vlan_range vlans[VSW_MAX_VLAN_RANGES];
+	unsigned vlan_count;
 };
 
 struct vsw_switch_config {
@@ -35,8 +44,15 @@ struct vsw_policy_config {
 
 struct vsw_portgroup_config {
 	char name[VSW_NAME_MAX + 1];
-	uint8_t vswitch;    /* index into the vswitch list */
-	uint16_t vlan;      /* 0 = untagged (EST), 1..4094 = VST */
+	uint8_t vswitch; /* index into the vswitch list */
+	bool has_vlan;
+	uint16_t vlan; /* 0 = untagged (EST), 1..4094 = VST; not when trunk_count */
+	/* VGT: VLANs that guests send and receive tagged; none listed = not a trunk. */
+	struct vsw_vlan_range trunk[VSW_MAX_VLAN_RANGES];
+	unsigned trunk_count;
+	bool has_native; /* trunk: untagged frames of the guest belong to this VLAN; without it they are dropped */
+	uint16_t native_vlan;
+	uint16_t mtu; /* bytes of IP packet; 0 = the switch's */
 	struct vsw_policy_config policy;
 };
 

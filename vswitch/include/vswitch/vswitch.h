@@ -90,6 +90,9 @@ bool vsw_vmk_link_up(const struct vsw_vmk_port *p);
 	X(OVERSIZE, "oversize", "longer than the MTU of the switch allows")                                                                \
 	X(BAD_OFFLOAD, "bad-offload", "checksum or segmentation request does not fit the frame's headers")                                 \
 	X(VLAN_TAG, "vlan-tag", "tagged frame on an access port")                                                                          \
+	X(DOUBLE_TAG, "double-tag", "a VLAN tag behind a VLAN tag, or a service tag: VLANs are not stacked")                               \
+	X(UNTAGGED, "untagged", "untagged frame on a trunk without native VLAN")                                                           \
+	X(VLAN_NOT_ALLOWED, "vlan-not-allowed", "VLAN is not on the list of the trunk or uplink")                                          \
 	X(VLAN_UNKNOWN, "vlan-unknown", "VLAN is in no port group of the switch")                                                          \
 	X(FORGED_SOURCE, "forged-source", "source MAC is not the port's (forged transmits are rejected)")                                  \
 	X(BAD_SOURCE, "bad-source", "source MAC is multicast or zero")                                                                     \
@@ -131,7 +134,8 @@ const char *vsw_port_kind_name(enum vsw_port_kind kind);
 struct vsw_port_info {
 	const char *name, *vswitch, *portgroup; /* portgroup: "" for an uplink */
 	enum vsw_port_kind kind;
-	uint16_t vlan; /* 0 = untagged; uplink: 0 */
+	uint16_t vlan; /* 0 = untagged; uplink: 0; trunk: the native VLAN or 0 */
+	bool trunk;
 	uint8_t mac[6];
 	bool link_up;
 	const struct vsw_counters *counters;
@@ -139,6 +143,7 @@ struct vsw_port_info {
 /* Calls fn for every port, in order of creation, uplinks first. */
 void vsw_port_foreach(const struct vsw *v, void (*fn)(void *arg, const struct vsw_port_info *info), void *arg);
 
+#define VSW_VLAN_TRUNK 4095 /* in vsw_fdb_info: all VLANs of the port's trunk */
 struct vsw_fdb_info {
 	uint8_t mac[6];
 	uint16_t vlan;
