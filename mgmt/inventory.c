@@ -242,9 +242,9 @@ static void machine_main(void *arg)
 	} else {
 		m->how = VM_END_CRASH;
 	}
+	m->state = err ? MACHINE_FAILED : MACHINE_ENDED;
 	m->final = stats_machine_final(m);
 	machine_release(m);
-	m->state = err ? MACHINE_FAILED : MACHINE_ENDED;
 	machine_report_end(m);
 	if (--m->inv->running == 0)
 		inventory_last_ended(m->inv);
