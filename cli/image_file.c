@@ -80,7 +80,8 @@ int image_file_copy(const char *from, const char *to)
 	FILE *file;
 	bool good;
 	if (!data) {
-		fprintf(stderr, "berth: the host's image %s cannot be read: %s\n  hint: build it (lab/build image) or name it with --image\n", from,
+		fprintf(stderr,
+			"berth: the host's image %s cannot be read: %s\n  hint: build it (lab/build image) or name it with --image\n", from,
 			strerror(errno));
 		return EXIT_SYSTEM;
 	}

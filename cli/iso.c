@@ -1,6 +1,6 @@
 /*
- * berth iso FILE.yaml -o HOST.iso: a disc image that starts the host on BIOS and UEFI machines. The image, the configuration, its secrets and files
- * are staged in a folder of their own beside the output, grub-mkrescue makes the ISO of it, and the folder goes again.
+ * berth iso FILE.yaml -o HOST.iso: a disc image that starts the host on BIOS and UEFI machines. The image, the configuration, its secrets
+ * and files are staged in a folder of their own beside the output, grub-mkrescue makes the ISO of it, and the folder goes again.
  *
  *   boot/berth.elf        the host's image without sections
  *   boot/grub/grub.cfg    starts it at once; a module a file, its name the module's command line
@@ -216,7 +216,8 @@ static int find_tools(void)
 	for (unsigned i = 0; i < sizeof(platforms) / sizeof(platforms[0]); i++) {
 		if (!access(platforms[i].folder, R_OK))
 			continue;
-		fprintf(stderr, "berth: GRUB for %s machines is not installed\n  hint: apt install %s\n", platforms[i].what, platforms[i].package);
+		fprintf(stderr, "berth: GRUB for %s machines is not installed\n  hint: apt install %s\n", platforms[i].what,
+			platforms[i].package);
 		result = EXIT_SYSTEM;
 	}
 	return result;

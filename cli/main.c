@@ -55,7 +55,8 @@ const struct command commands[] = {
 	{.name = "iso",
 		.operand = "FILE.yaml",
 		.summary = "Make a disc image that boots a host on BIOS and UEFI machines",
-		.details = "Checks and compiles as `berth compile` does and puts the host's image, the configuration, its secrets and the files\n"
+		.details = "Checks and compiles as `berth compile` does and puts the host's image, the configuration, its secrets and the "
+			   "files\n"
 			   "given by --file on a GRUB disc image (hybrid: also for USB sticks). Needs grub-mkrescue, xorriso and mtools.\n"
 			   "With secrets in it the disc image is readable by its owner only.",
 		.examples = "  berth iso host.yaml -o host.iso --file vmlinuz=/boot/vmlinuz --file initrd=/boot/initrd.img\n"

@@ -40,6 +40,9 @@ SYSTEM = [  # name, arguments, seconds it usually takes (the longest are started
     ("smp_guest", ["3"], 25, 300),
     ("smp_guest", ["1"], 25, 300),
     ("lab_options", [], 60, 300),
+    ("iso", ["uefi"], 30, 300),
+    ("iso", ["bios"], 15, 300),
+    ("iso", ["intel"], 20, 300),
     ("storage_native", ["nas-kill"], 45, 150),
     ("storage_native", ["san-hang"], 30, 150),
     ("storage_native", ["nas-hang"], 30, 150),
@@ -49,6 +52,7 @@ SYSTEM = [  # name, arguments, seconds it usually takes (the longest are started
     ("storage_native", ["steady"], 10, 150),
     ("storage_native", ["chap-wrong"], 10, 150),
 ]
+GUEST_INTEL = []  # guest tests that run on Bochs (VMX), too, as guest-intel/<name>
 IMAGE_USUAL_S, IMAGE_LIMIT_S = 6, 180
 GUEST_USUAL_S, GUEST_LIMIT_S = 5, 300
 PLATFORM, SKIP = 75, 77
@@ -134,6 +138,7 @@ def image_tests():
 
 def booted_tests():
     tests = [Test(f"guest/{n}", [str(ROOT / "tests/guest/run-one"), n], GUEST_USUAL_S, GUEST_LIMIT_S) for n in guest_programs.names()]
+    tests += [Test(f"guest-intel/{n}", [str(ROOT / "tests/guest/run-one"), n, "intel"], 4 * GUEST_USUAL_S, GUEST_LIMIT_S) for n in GUEST_INTEL]
     for name, args, usual, limit in SYSTEM:
         tests.append(Test("system/" + " ".join([name, *args]), [sys.executable, str(ROOT / f"tests/system/{name}.py"), *args], usual, limit))
     return sorted(image_tests() + tests, key=lambda t: -t.usual)
@@ -147,7 +152,7 @@ def tell(result):
 
 
 def run_booted(tests):
-    if any(t.name.startswith(("guest/", "system/")) for t in tests):
+    if any(t.name.startswith(("guest/", "guest-intel/", "system/")) for t in tests):
         guest_programs.build()
     if any(t.name.startswith("system/") for t in tests):
         guest.make()

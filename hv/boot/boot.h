@@ -2,8 +2,8 @@
 #ifndef HV_BOOT_BOOT_H
 #define HV_BOOT_BOOT_H
 
-#include <hv/types.h>
 #include "kern/ranges.h"
+#include <hv/types.h>
 
 #define BOOT_CMDLINE_BYTES 1024
 #define BOOT_MODULES_MAX 256
@@ -28,15 +28,15 @@ struct boot_info {
 /* ---- portable; a false means that the machine cannot be started, and *error says why ---- */
 
 /*
- * Adds a BIOS-style memory map (ACPI 6.4, 15.3): `count` entries of { u64 address, u64 bytes, u32 type }, each `stride` bytes apart, 4-aligned.
- * Entries may overlap and be unsorted: where they do, the stricter one counts. False when there are more ranges than fit.
+ * Adds a BIOS-style memory map (ACPI 6.4, 15.3): `count` entries of { u64 address, u64 bytes, u32 type }, each `stride` bytes apart,
+ * 4-aligned. Entries may overlap and be unsorted: where they do, the stricter one counts. False when there are more ranges than fit.
  */
 bool boot_memory_map(const void *entries, uint32_t count, size_t stride, struct boot_info *info) HV_MUST_CHECK;
 /* Adds a module and keeps its memory. Refused (false): not in RAM, beyond BOOT_MAP_END, or no room for it. The memory map is known. */
 bool boot_module_add(struct boot_info *info, uint64_t start, uint64_t end, const char *name) HV_MUST_CHECK;
 /*
- * Reads Multiboot2's boot information (specification 2.0, 3.6): `bytes` of it are readable at `mbi`, its physical address is `pa`. Every length is
- * checked before use; a malformed tag refuses the whole. Names of modules stay where they are; their pages are in info->keep.
+ * Reads Multiboot2's boot information (specification 2.0, 3.6): `bytes` of it are readable at `mbi`, its physical address is `pa`. Every
+ * length is checked before use; a malformed tag refuses the whole. Names of modules stay where they are; their pages are in info->keep.
  */
 bool multiboot2_read(const void *mbi, size_t bytes, uint64_t pa, struct boot_info *info, const char **error) HV_MUST_CHECK;
 

@@ -1,6 +1,7 @@
 /*
- * Multiboot2 boot information (specification 2.0, 3.6): a header { u32 total bytes, u32 reserved }, then tags { u32 type, u32 bytes, ... }, each
- * starting on 8 bytes, until a tag of type 0. GRUB gives one memory map (type 6) on BIOS and UEFI alike, where it has ended boot services.
+ * Multiboot2 boot information (specification 2.0, 3.6): a header { u32 total bytes, u32 reserved }, then tags { u32 type, u32 bytes, ... },
+ * each starting on 8 bytes, until a tag of type 0. GRUB gives one memory map (type 6) on BIOS and UEFI alike, where it has ended boot
+ * services.
  */
 #include "boot/boot.h"
 
@@ -59,9 +60,9 @@ static const char *read_map(const struct tag *tag, struct boot_info *info)
 	stride = get32(tag->data + 8);
 	if (stride < MAP_ENTRY_BYTES || stride % 8)
 		return "the memory map has entries of an impossible size";
-	return boot_memory_map(tag->data + MAP_HEADER_BYTES, (tag->bytes - MAP_HEADER_BYTES) / stride, stride, info) ?
-		       NULL :
-		       "the memory map has too many ranges";
+	return boot_memory_map(tag->data + MAP_HEADER_BYTES, (tag->bytes - MAP_HEADER_BYTES) / stride, stride, info)
+		       ? NULL
+		       : "the memory map has too many ranges";
 }
 
 static const char *read_cmdline(const struct tag *tag, struct boot_info *info)
@@ -81,9 +82,9 @@ static const char *read_module(const struct tag *tag, struct boot_info *info)
 
 	if (!name || !name[0])
 		return "a module has no name";
-	return boot_module_add(info, get32(tag->data + 8), get32(tag->data + 12), name) ?
-		       NULL :
-		       "a module is not in memory, or there are too many";
+	return boot_module_add(info, get32(tag->data + 8), get32(tag->data + 12), name)
+		       ? NULL
+		       : "a module is not in memory, or there are too many";
 }
 
 /* What the map of memory is needed for comes after it. */

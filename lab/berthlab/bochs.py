@@ -10,7 +10,7 @@ import shutil
 import socket
 import subprocess
 
-from . import BERTH, IMAGE, LabError
+from . import LabError
 
 CPU = "corei7_skylake_x"
 INSTRUCTIONS_PER_SECOND = 20_000_000  # of the machine's own clock: low, so that timers and baud rates do not make it wait
@@ -62,14 +62,6 @@ class Bochs:
         self.sockets.append(s)
         return s
 
-    def _make_iso(self, host):
-        if not shutil.which("bochs"):
-            raise LabError("bochs is not installed: run lab/setup")
-        files = [a for name, path in host.files.items() for a in ("--file", f"{name}={path}")]
-        r = subprocess.run([BERTH, "iso", str(host.yaml), "-o", f"{host.folder}/host.iso", "--image", str(IMAGE), *files], capture_output=True, text=True)
-        if r.returncode:
-            raise LabError(f"no ISO: {r.stderr.strip()}")
-
     def _configure(self, host, console, control):
         text = RC.format(cpu=CPU, ips=INSTRUCTIONS_PER_SECOND, memory=host.memory, folder=host.folder,
                          console=console.getsockname()[1], control=control.getsockname()[1])
@@ -86,7 +78,11 @@ class Bochs:
     def start(self, host):
         if host.icount:
             raise LabError("Bochs always counts instructions: --icount is for --cpu amd")
-        self._make_iso(host)
+        if host.firmware == "uefi":
+            raise LabError("Bochs has a BIOS only: --firmware uefi is for --cpu amd")
+        if not shutil.which("bochs"):
+            raise LabError("bochs is not installed: run lab/setup")
+        host.make_iso()
         console, control = self._listen(), self._listen()
         self._configure(host, console, control)
         with open(self.output, "wb") as out:

@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 
-from . import BERTH, LabError
+from . import BERTH, IMAGE, LabError
 from .bochs import Bochs
 from .qemu import Qemu
 
@@ -47,7 +47,9 @@ def compile_config(yaml, folder, files):
 
 
 class Host:
-    def __init__(self, yaml, cores=2, memory_mib=0, files=None, icount=False, netdevs=None, qemu_args=(), quiet=False, plugin=None, cpu="amd"):
+    def __init__(self, yaml, cores=2, memory_mib=0, files=None, icount=False, netdevs=None, qemu_args=(), quiet=False, plugin=None, cpu="amd",
+                 firmware=None):
+        """cpu: amd (QEMU) or intel (Bochs). firmware: bios or uefi boots the ISO of `berth iso` in QEMU; Bochs always does, with its BIOS."""
         self.folder = tempfile.mkdtemp(prefix="berth-lab-")
         self.yaml, self.files = yaml, files or {}
         self.boot, self.config = compile_config(yaml, self.folder, self.files)
@@ -57,13 +59,22 @@ class Host:
         self.memory = memory_mib or self._default_memory(vms)
         self.ended, self.stats, self.lines, self.events = {}, None, [], queue.Queue()
         self.waiters = []
-        self.machine = MACHINES[cpu]()
+        self.machine, self.firmware = MACHINES[cpu](), firmware
 
     def _default_memory(self, vms):
         guests = sum(_mib(v.get("memory", "0")) for v in vms)
         ram = sum(_mib(d["ram"]["size"]) for d in self.config.get("datastores", []) if "ram" in d)
         files = sum(map(len, self.boot.values())) >> 20
         return 640 + guests + ram + 2 * files
+
+    def make_iso(self):
+        """The ISO that `berth iso` makes of this host's configuration and files."""
+        iso = pathlib.Path(self.folder) / "host.iso"
+        files = [a for name, path in self.files.items() for a in ("--file", f"{name}={path}")]
+        r = subprocess.run([BERTH, "iso", str(self.yaml), "-o", str(iso), "--image", str(IMAGE), *files], capture_output=True, text=True)
+        if r.returncode:
+            raise LabError(f"no ISO: {r.stderr.strip()}")
+        return iso
 
     def start(self):
         self.machine.start(self)

@@ -1,4 +1,4 @@
-"""The AMD machine: QEMU, started by PVH with the boot archive; TCG emulates SVM. KVM is used only where it offers nested virtualization."""
+"""The AMD machine: QEMU, started by PVH with the boot archive, or by a firmware from an ISO; TCG emulates SVM. KVM is used only where it offers nested virtualization."""
 import os
 import pathlib
 import socket
@@ -9,6 +9,7 @@ from . import IMAGE, LabError
 from .archive import pack
 
 PLATFORM_ABORT = "Bail out!"  # the emulator's own assertion, never a result of ours
+OVMF_CODE, OVMF_VARIABLES = (pathlib.Path(f"/usr/share/OVMF/OVMF_{part}_4M.fd") for part in ("CODE", "VARS"))
 
 
 def nested_kvm():
@@ -22,16 +23,28 @@ def nested_kvm():
     return False
 
 
+def boot_arguments(host):
+    """PVH with the boot archive, or the ISO by SeaBIOS or OVMF."""
+    if not host.firmware:
+        cpio = pathlib.Path(host.folder) / "boot.cpio"
+        cpio.write_bytes(pack(host.boot))
+        return ["-kernel", str(IMAGE), "-initrd", str(cpio)]
+    args = ["-cdrom", str(host.make_iso())]
+    if host.firmware == "uefi":
+        if not OVMF_CODE.exists():
+            raise LabError(f"{OVMF_CODE} is not there: run lab/setup")
+        args += ["-drive", f"if=pflash,format=raw,readonly=on,file={OVMF_CODE}", "-drive", f"if=pflash,format=raw,snapshot=on,file={OVMF_VARIABLES}"]
+    return args
+
+
 def command(host):
     qemu = os.environ.get("BERTH_QEMU", "qemu-system-x86_64")
-    cpio = pathlib.Path(host.folder) / "boot.cpio"
-    cpio.write_bytes(pack(host.boot))
     if nested_kvm() and not host.icount:
         accel, cpu = "kvm", "host"
     else:
         accel, cpu = "tcg" + (",thread=multi" if not host.icount else ""), "max"
     args = [qemu, "-accel", accel, "-cpu", cpu, "-M", "q35", "-m", str(host.memory), "-smp", str(host.cores), "-nodefaults",
-            "-display", "none", "-no-reboot", "-kernel", str(IMAGE), "-initrd", str(cpio),
+            "-display", "none", "-no-reboot", *boot_arguments(host),
             "-serial", "stdio", "-chardev", f"socket,id=control,path={host.folder}/control,server=on,wait=on", "-serial", "chardev:control"]
     if host.icount:
         args += ["-icount", "shift=0,sleep=off"]
