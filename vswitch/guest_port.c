@@ -145,6 +145,7 @@ static enum vsw_drop trunk_untag(struct guest_port *g, struct rte_mbuf *m, struc
 		vlan = pg->config->native_vlan;
 	if (vlan > VSW_VLAN_MAX || !vsw_vlan_in(&pg->vlans, vlan))
 		return VSW_DROP_VLAN_NOT_ALLOWED;
+	vsw_vlan_add(&g->port.used, vlan);
 	m->vlan_tci = g->port.sw->domain_of[vlan];
 	return VSW_DROP_COUNT;
 }

@@ -148,11 +148,19 @@ static void tick(struct hv_timer *t)
 	for (unsigned i = 0; i < v->config.switch_count; i++)
 		fdb_tick(&v->switches[i].fdb,
 			v->config.switches[i].mac_ageing_s ? v->config.switches[i].mac_ageing_s : VSW_AGEING_DEFAULT_S);
+	vsw_team_update(v); /* failback delays end */
+	hv_timer_arm(t, hv_now_ns() + TICK_NS);
+}
+
+static void watch(struct hv_timer *t)
+{
+	struct vsw *v = hv_container_of(t, struct vsw, watch);
+
 	for (unsigned i = 0; i < v->config.uplink_count; i++) {
 		if (v->uplinks[i])
 			vsw_uplink_watch(v->uplinks[i]);
 	}
-	hv_timer_arm(t, hv_now_ns() + TICK_NS);
+	hv_timer_arm(t, hv_now_ns() + VSW_WATCH_NS);
 }
 
 /* Frames that a port's driver left staged (no tx_flush) do not wait longer than a round. */
@@ -193,6 +201,9 @@ int vsw_create(const struct vsw_config *config, unsigned core, struct vsw **out)
 		goto free_pools;
 	v->tick.fn = tick;
 	hv_timer_arm(&v->tick, hv_now_ns() + TICK_NS);
+	v->watch.fn = watch;
+	hv_timer_arm(&v->watch, hv_now_ns() + VSW_WATCH_NS);
+	vsw_notify_init(v);
 	v->poller = (struct hv_poller){.poll = poll_leftovers, .arm = arm_leftovers, .name = "vswitch"};
 	hv_poller_add(&v->poller);
 	*out = v;
@@ -208,10 +219,12 @@ void vsw_destroy(struct vsw *v)
 {
 	hv_poller_remove(&v->poller);
 	hv_timer_cancel(&v->tick);
+	hv_timer_cancel(&v->watch);
 	for (unsigned i = 0; i < v->config.uplink_count; i++) {
 		if (v->uplinks[i])
 			vsw_uplink_detach(v->uplinks[i]);
 	}
+	hv_timer_cancel(&v->notify); /* a detached uplink makes another the active one, which begins to notify */
 	switches_free(v);
 	pools_free(v);
 	hv_contig_free(v, sizeof(*v));

@@ -28,6 +28,8 @@
 #define VSW_AGEING_DEFAULT_S 300          /* IEEE 802.1Q-2018 table 8-6 */
 #define VSW_PORT_NAME_MAX 63
 
+#define VSW_WATCH_NS 100000000ull /* failure detection by link status */
+
 struct vsw_switch;
 
 /* A broadcast domain: one VLAN of one vSwitch. */
@@ -80,6 +82,9 @@ struct vsw_port {
 	struct vsw_portgroup *portgroup; /* NULL for an uplink */
 	enum vsw_port_kind kind;
 	bool link_up;
+	bool link_lost;                                    /* an uplink whose link was up and went down: failback applies to it */
+	uint64_t link_up_ns;                               /* an uplink: since when it is up */
+	struct vsw_vlan_set used;                          /* a trunk: VLANs its guest has sent on */
 	void (*link_changed)(struct vsw_port *p, bool up); /* some uplink of the switch is up; may be NULL */
 	uint8_t uplink_mac[6];                             /* an uplink's own address; its `mac` above matches nothing */
 	char name[VSW_PORT_NAME_MAX + 1];
@@ -93,6 +98,8 @@ struct vsw_switch {
 	struct fdb fdb;
 	struct vsw_port *active; /* uplink that outgoing frames take (team.c); NULL when all are down */
 	uint16_t mtu;
+	bool notifying; /* RARPs are being sent: next slot of the MAC table, next VLAN of a trunk port */
+	uint32_t notify_slot, notify_vlan;
 	unsigned trunk_ports;                 /* ports whose MAC is in the MAC table under VSW_DOMAIN_TRUNK */
 	uint16_t domain_of[VSW_VLAN_MAX + 1]; /* VLAN -> domain id */
 };
@@ -110,7 +117,7 @@ struct vsw {
 	struct vsw_portgroup portgroups[VSW_MAX_PORTGROUPS];
 	struct vsw_uplink *uplinks[VSW_MAX_UPLINKS];
 	struct vsw_config config;
-	struct hv_timer tick;
+	struct hv_timer tick, watch, notify;
 	struct hv_poller poller;
 };
 
@@ -153,9 +160,14 @@ void vsw_policy_set_promisc(struct vsw_port *p, bool on);
 /* An uplink's link changed: chooses the active uplink of each switch anew and tells the ports. */
 void vsw_team_update(struct vsw *v);
 
+/* ---- notify.c ---- */
+/* Begins to announce, by the active uplink, where the switch's MAC addresses are. */
+void vsw_notify_begin(struct vsw_switch *sw);
+void vsw_notify_init(struct vsw *v);
+
 /* ---- uplink.c ---- */
 struct vsw_port *vsw_uplink_port(struct vsw_uplink *u);
-void vsw_uplink_watch(struct vsw_uplink *u); /* once a second */
+void vsw_uplink_watch(struct vsw_uplink *u); /* reads its link, VSW_WATCH_NS apart */
 void vsw_uplink_detach(struct vsw_uplink *u);
 
 /* ---- stats.c ---- */

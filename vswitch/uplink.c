@@ -270,6 +270,10 @@ void vsw_uplink_watch(struct vsw_uplink *u)
 	if (up == u->port.link_up)
 		return;
 	u->port.link_up = up;
+	if (up)
+		u->port.link_up_ns = hv_now_ns();
+	else
+		u->port.link_lost = true;
 	log_info("vswitch.uplink.link", "uplink %s: link %s", u->port.name, up ? "up" : "down");
 	vsw_team_update(u->port.sw->v);
 }

@@ -118,6 +118,10 @@ static const struct {
 		"error portgroups[1].mtu: the MTU 9000 of port group \"web\" is larger than the 1500 of uplink"},
 	{"'vlan':20", "'vlan':20,'mtu':1400", "error vmknics[1].mtu: the MTU 1500 of \"vmk1\" is larger than the 1400 of port group"},
 	{"'vlan':20", "'trunk':[20]", "error vmknics[1].portgroup: port group \"web\" is a trunk"},
+	{"'name':'s0',", "'name':'s0','failback_delay':5,",
+		"warning vswitches[0].failback_delay: the failback delay of \"s0\" has no effect: there is no second uplink"},
+	{"'name':'s0',", "'name':'s0','failback':false,'failback_delay':5,",
+		"warning vswitches[0].failback_delay: the failback delay of \"s0\" has no effect: failback is false"},
 	{"'name':'b'", "'name':'a'", "error vms[1].name: there are two VMs called \"a\""},
 	{"'2MiB'", "'2049KiB'", "error vms[1].memory: the memory of \"b\" is not a multiple of 2MiB (write 2MiB or 4MiB)"},
 };

@@ -197,9 +197,14 @@ attach:
 	assert_int_equal(vsw_uplink_attach(kit_vsw, i, &dev), 0);
 }
 
-void kit_link(unsigned i, bool up)
+void kit_link_set(unsigned i, bool up)
 {
 	assert_int_equal(up ? rte_eth_dev_set_link_up((uint16_t)wires[i].port) : rte_eth_dev_set_link_down((uint16_t)wires[i].port), 0);
+}
+
+void kit_link(unsigned i, bool up)
+{
+	kit_link_set(i, up);
 	native_time_advance(1100000000);
 	native_core_step();
 }
@@ -220,7 +225,7 @@ uint32_t kit_wire_out(unsigned uplink, uint8_t *frame)
 	struct rte_mbuf *m;
 	uint32_t len;
 
-	if (rte_ring_dequeue(wires[uplink].tx, (void **)&m))
+	if (!wires[uplink].tx || rte_ring_dequeue(wires[uplink].tx, (void **)&m))
 		return 0;
 	len = m->pkt_len;
 	if (len)

@@ -44,6 +44,8 @@ void kit_guest_forget(struct guest *g);
 /* Joins uplink `i` (0, 1) to a ring device. */
 void kit_uplink(unsigned i);
 void kit_link(unsigned i, bool up);
+/* The same, unnoticed as yet. */
+void kit_link_set(unsigned i, bool up);
 
 /* Builds an Ethernet frame: addresses, ethertype, payload bytes of a pattern; returns its length. */
 uint32_t kit_eth(uint8_t *frame, const uint8_t dst[6], const uint8_t src[6], uint16_t type, uint32_t payload);

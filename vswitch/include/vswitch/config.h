@@ -35,6 +35,9 @@ struct vsw_switch_config {
 	unsigned uplink_count;
 	uint8_t uplinks[VSW_MAX_UPLINKS]; /* indexes into the uplink list */
 	uint32_t mac_ageing_s;
+	bool failback;             /* an uplink that comes back is preferred again ... */
+	uint32_t failback_delay_s; /* ... after its link was up this long */
+	bool notify_switches;      /* after a failover the physical switches are told where MAC addresses are now */
 };
 
 /* Security policy of a port group: what a guest may do; default all false. */

@@ -1,0 +1,114 @@
+/*
+ * Tells physical switches, after another uplink became active, behind which of their ports our MAC addresses are now: for each address of a
+ * guest, a vmk or learned at one of our ports a RARP request (RFC 903) with that source, broadcast on the address's VLAN. Nobody answers
+ * it, it carries no IP address, and switches learn from it at once instead of waiting for the guest to send.
+ *
+ * Owner: the switch's core. States of a vSwitch: idle -> notifying (a cursor walks the MAC table, a burst every NOTIFY_NS, so that neither
+ * the core nor the uplink's queue is flooded) -> idle. Another failover starts over; no active uplink ends it.
+ */
+#include "switch.h"
+
+#include <string.h>
+
+#define NOTIFY_NS 1000000ull
+#define RARP_LEN 60u
+
+static void write_rarp(uint8_t *frame, const uint8_t mac[6])
+{
+	static const uint8_t fixed[10] = {0x80, 0x35, 0, 1, 0x08, 0, 6, 4, 0, 3}; /* type; Ethernet, IPv4, lengths, request reverse */
+
+	memset(frame, 0, RARP_LEN);
+	memset(frame, 0xff, 6);
+	memcpy(frame + 6, mac, 6);
+	memcpy(frame + 12, fixed, sizeof(fixed));
+	memcpy(frame + 22, mac, 6);
+	memcpy(frame + 32, mac, 6);
+}
+
+static bool announce(struct vsw_switch *sw, uint64_t mac, uint16_t domain, struct rte_mbuf **out)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(sw->v->guest_pool);
+	uint8_t bytes[6];
+
+	if (!m)
+		return false;
+	vsw_store_mac(bytes, mac);
+	write_rarp((uint8_t *)rte_pktmbuf_append(m, RARP_LEN), bytes);
+	m->vlan_tci = domain;
+	*out = m;
+	return true;
+}
+
+/* The domain to announce the cursor's address in next, moving the cursor; VSW_DOMAIN_NONE: none, look at the next slot. */
+static uint16_t next_domain(struct vsw_switch *sw, uint64_t *mac)
+{
+	const struct fdb_bucket *b = &sw->fdb.buckets[sw->notify_slot / FDB_WAYS];
+	unsigned way = sw->notify_slot % FDB_WAYS;
+	const struct vsw_port *p;
+
+	if (!b->key[way] || b->port[way] == VSW_PORT_OUTSIDE)
+		goto next_slot;
+	*mac = b->key[way] >> 16;
+	if ((uint16_t)b->key[way] != VSW_DOMAIN_TRUNK) {
+		sw->notify_slot++;
+		return (uint16_t)b->key[way];
+	}
+	p = sw->v->ports[b->port[way]];
+	while (sw->notify_vlan <= VSW_VLAN_MAX) {
+		uint16_t vlan = (uint16_t)sw->notify_vlan++;
+
+		if (vsw_vlan_in(&p->used, vlan))
+			return sw->domain_of[vlan];
+	}
+next_slot:
+	sw->notify_vlan = 0;
+	sw->notify_slot++;
+	return VSW_DOMAIN_NONE;
+}
+
+static void notify_step(struct vsw_switch *sw)
+{
+	struct rte_mbuf *burst[VSW_BURST];
+	unsigned n = 0;
+	uint64_t mac;
+
+	while (n < VSW_BURST && sw->notify_slot < FDB_BUCKETS * FDB_WAYS) {
+		uint16_t domain = next_domain(sw, &mac);
+
+		if (domain != VSW_DOMAIN_NONE && announce(sw, mac, domain, &burst[n]))
+			n++;
+	}
+	sw->notifying = sw->notify_slot < FDB_BUCKETS * FDB_WAYS;
+	if (n)
+		sw->active->deliver(sw->active, burst, n);
+}
+
+static void notify(struct hv_timer *t)
+{
+	struct vsw *v = hv_container_of(t, struct vsw, notify);
+	bool more = false;
+
+	for (unsigned i = 0; i < v->config.switch_count; i++) {
+		struct vsw_switch *sw = &v->switches[i];
+
+		sw->notifying = sw->notifying && sw->active;
+		if (sw->notifying)
+			notify_step(sw);
+		more |= sw->notifying;
+	}
+	if (more)
+		hv_timer_arm(t, hv_now_ns() + NOTIFY_NS);
+}
+
+void vsw_notify_begin(struct vsw_switch *sw)
+{
+	sw->notifying = true;
+	sw->notify_slot = 0;
+	sw->notify_vlan = 0;
+	hv_timer_arm(&sw->v->notify, hv_now_ns() + NOTIFY_NS);
+}
+
+void vsw_notify_init(struct vsw *v)
+{
+	v->notify.fn = notify;
+}
