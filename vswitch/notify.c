@@ -33,7 +33,9 @@ static bool announce(struct vsw_switch *sw, uint64_t mac, uint16_t domain, struc
 	if (!m)
 		return false;
 	vsw_store_mac(bytes, mac);
-	write_rarp((uint8_t *)rte_pktmbuf_append(m, RARP_LEN), bytes);
+	m->data_len = RARP_LEN;
+	m->pkt_len = RARP_LEN;
+	write_rarp(rte_pktmbuf_mtod(m, uint8_t *), bytes);
 	m->vlan_tci = domain;
 	*out = m;
 	return true;
