@@ -1,4 +1,5 @@
-"""The Intel machine: Bochs, started by its BIOS and GRUB from the ISO that `berth iso` makes; it emulates VMX. One core: Debian builds it so.
+"""The Intel machine: Bochs, started by its BIOS and GRUB from the ISO that `berth iso` makes; it emulates VMX. Its processors
+take turns on one thread: more cores make it slower.
 
 Bochs has no null display, so its display is a VNC server that waits for nobody. Debian's build has the debugger, which wants a command file that
 says `c` and an open standard input. It connects to a listening socket of ours for each serial port. It ends with a panic when the machine is
@@ -17,7 +18,7 @@ INSTRUCTIONS_PER_SECOND = 20_000_000  # of the machine's own clock: low, so that
 SWITCHED_OFF = "ACPI control: soft power off"
 HOST_FAULTS = ("shutdown", "3rd", "triple fault")  # a triple fault of what runs in it is a result
 
-RC = """cpu: model={cpu}, count=1, ips={ips}, reset_on_triple_fault=0
+RC = """cpu: model={cpu}, count={cores}, ips={ips}, reset_on_triple_fault=0
 memory: guest={memory}, host={memory}
 romimage: file=/usr/share/bochs/BIOS-bochs-latest
 vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
@@ -63,7 +64,7 @@ class Bochs:
         return s
 
     def _configure(self, host, console, control):
-        text = RC.format(cpu=CPU, ips=INSTRUCTIONS_PER_SECOND, memory=host.memory, folder=host.folder,
+        text = RC.format(cpu=CPU, cores=host.cores, ips=INSTRUCTIONS_PER_SECOND, memory=host.memory, folder=host.folder,
                          console=console.getsockname()[1], control=control.getsockname()[1])
         if host.config.get("uplinks"):
             text += "plugin_ctrl: e1000=1\n"
