@@ -194,6 +194,13 @@ static void on_nmi_window(struct vcpu *v, struct virt_exit *e)
 	v->nmi_iret_rip = v->rip;
 }
 
+static void on_nmi_open(struct vcpu *v, struct virt_exit *e)
+{
+	virt_ops->nmi_window(v, false);
+	v->nmi_blocked = v->nmi_unblock = false;
+	v->irq_check = true;
+}
+
 static void on_cpuid(struct vcpu *v, struct virt_exit *e)
 {
 	struct x86_cpuid r;
@@ -322,11 +329,13 @@ static void on_crash(struct vcpu *v, struct virt_exit *e)
 static const struct row rows[VEXIT_COUNT] = {
 	[VEXIT_NONE] = {on_nothing, 0, {0}},
 	[VEXIT_DEBUG_REGISTER] = {on_nothing, 0, {0}},
+	[VEXIT_CONTROL_REGISTER] = {on_nothing, 0, {0}},
 	[VEXIT_INTERRUPT] = {on_nothing, 0, {0}},
 	[VEXIT_NMI] = {on_nothing, 0, {0}},
 	[VEXIT_EXCEPTION] = {on_exception, 0, {0}},
 	[VEXIT_IRQ_WINDOW] = {on_irq_window, 0, {0}},
 	[VEXIT_NMI_WINDOW] = {on_nmi_window, 0, {0}},
+	[VEXIT_NMI_OPEN] = {on_nmi_open, 0, {0}},
 	[VEXIT_CPUID] = {on_cpuid, 2, {0x0f, 0xa2}},
 	[VEXIT_HLT] = {on_hlt, 1, {0xf4}},
 	[VEXIT_RDMSR] = {on_rdmsr, 2, {0x0f, 0x32}},

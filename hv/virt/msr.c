@@ -89,7 +89,9 @@ static int read_efer(struct vcpu *v, uint32_t msr, uint64_t *value)
 static int write_efer(struct vcpu *v, uint32_t msr, uint64_t value)
 {
 	uint64_t old = virt_ops->get_control(v, VCTL_EFER);
-	if (value & ~EFER_GUEST)
+	struct x86_cpuid features;
+	vcpu_cpuid(v, 0x80000001, 0, &features);
+	if (value & ~EFER_GUEST || (value & EFER_FFXSR && !(features.edx & 1u << 25)))
 		return -EINVAL;
 	if ((value ^ old) & EFER_LME && virt_ops->get_control(v, VCTL_CR0) & CR0_PG)
 		return -EINVAL;

@@ -1,11 +1,10 @@
 /* Which vendor this machine has. */
 #include "virt/virt.h"
 
-#include "virt/svm/svm_impl.h"
 #include <errno.h>
 #include <hv/log.h>
 
-static const struct virt_ops *const vendors[] = {&svm_ops};
+static const struct virt_ops *const vendors[] = {&svm_ops, &vmx_ops};
 
 const struct virt_ops *virt_ops;
 
@@ -15,7 +14,8 @@ int virt_init(void)
 		if (vendors[i]->probe() == 0)
 			virt_ops = vendors[i];
 	if (!virt_ops) {
-		log_error("virt.none", "this machine cannot run guests: it needs AMD-V with nested paging, present and not disabled by firmware");
+		log_error("virt.none", "this machine cannot run guests: it needs AMD-V with nested paging or VT-x with EPT and"
+			" unrestricted guest, present and not disabled by firmware");
 		return -ENODEV;
 	}
 	return 0;

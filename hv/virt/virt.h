@@ -33,11 +33,13 @@ enum virt_control { VCTL_CR0, VCTL_CR2, VCTL_CR3, VCTL_CR4, VCTL_EFER, VCTL_CR8,
 #define VIRT_EXITS(X)                                                                                                                        \
 	X(NONE, "not_entered")         /* the core's loop has work: hv_core_pending() */                                                    \
 	X(DEBUG_REGISTER, "debug_register") /* the vendor has loaded the debug registers: enter again */                                    \
+	X(CONTROL_REGISTER, "control_register") /* the vendor has done the access (CR0, CR4, CR8): enter again */                           \
 	X(INTERRUPT, "interrupt")      /* a host interrupt */                                                                                \
 	X(NMI, "nmi")                  /* a host NMI */                                                                                      \
 	X(EXCEPTION, "exception")      /* an intercepted guest exception: u.exception */                                                     \
 	X(IRQ_WINDOW, "irq_window")    /* the guest can take an interrupt now */                                                             \
 	X(NMI_WINDOW, "nmi_window")    /* the guest is about to take NMIs again */                                                           \
+	X(NMI_OPEN, "nmi_open")        /* its IRET has executed: NMIs are open */                                                            \
 	X(CPUID, "cpuid")                                                                                                                    \
 	X(HLT, "hlt")                                                                                                                        \
 	X(RDMSR, "rdmsr")                                                                                                                    \
@@ -127,7 +129,7 @@ struct virt_ops {
 	void (*inject)(struct vcpu *v, const struct virt_event *e);
 	/* Leave the guest as soon as it can take an interrupt (IF=1, no shadow). */
 	void (*irq_window)(struct vcpu *v, bool on);
-	/* Leave the guest when it executes IRET. */
+	/* Leave the guest when it executes IRET (VEXIT_NMI_WINDOW) or has executed it (VEXIT_NMI_OPEN), as the vendor can. */
 	void (*nmi_window)(struct vcpu *v, bool on);
 	/* STI/MOV SS shadow: get; -1 asks, 0 and 1 set. */
 	bool (*shadow)(struct vcpu *v, int set);
@@ -135,6 +137,8 @@ struct virt_ops {
 	void (*watch_cr8)(struct vcpu *v, bool on);
 };
 
+/* The back ends; only virt.c names them. */
+extern const struct virt_ops svm_ops, vmx_ops;
 /* The machine's vendor, chosen by virt_init. */
 extern const struct virt_ops *virt_ops;
 /* Picks and probes the vendor; idempotent. 0, -ENODEV (the log says what is missing). Loop context. */

@@ -29,8 +29,6 @@ struct svm_features {
 };
 extern struct svm_features svm_features;
 
-extern const struct virt_ops svm_ops;
-
 /* entry.S: loads guest registers, VMRUN, stores them. @pre GIF = 0, RFLAGS.IF = 1. Returns with GIF = 0. */
 void svm_world_switch(uint64_t *regs, uint64_t vmcb_pa, uint64_t host_pa);
 /* exit.c: the VMCB's exit fields in neutral form. */

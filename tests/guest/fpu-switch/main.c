@@ -47,7 +47,8 @@ static bool keeps(uint32_t pattern)
 	__asm__ volatile("movups %0, %%xmm0; movups %0, %%xmm1; movups %0, %%xmm2; movups %0, %%xmm3\n"
 			 "movups %0, %%xmm4; movups %0, %%xmm5; movups %0, %%xmm6; movups %0, %%xmm7" : : "m"(in));
 	cpuid(0, 0, r);
-	for (uint64_t end = rdtsc() + 2000000; rdtsc() < end;)
+	uint64_t end = rdtsc() + 2000000;
+	for (uint32_t n = 0; n < 20000 && rdtsc() < end; n++) /* whatever the TSC counts: longer than a time slice now and then */
 		__asm__ volatile("pause");
 	__asm__ volatile("movups %%xmm0, (%0); movups %%xmm1, 16(%0); movups %%xmm2, 32(%0); movups %%xmm3, 48(%0)\n"
 			 "movups %%xmm4, 64(%0); movups %%xmm5, 80(%0); movups %%xmm6, 96(%0); movups %%xmm7, 112(%0)" : : "r"(out) : "memory");

@@ -1,0 +1,82 @@
+/* VT-x back end, its own parts: vmx.c (verbs), ept.c (nested paging), exit.c (exit reasons), probe.c (capabilities), check.c (VM entry's
+ * rules), entry.S (world switch). */
+#ifndef HV_VIRT_VMX_VMX_IMPL_H
+#define HV_VIRT_VMX_VMX_IMPL_H
+
+#include "virt/vcpu_impl.h"
+#include "virt/vmx/check.h"
+
+/* What the last exit said; only the fields that its row in exit.c asks for are fresh. */
+struct vmx_exit {
+	uint32_t reason; /* with bit 31 */
+	uint32_t event, event_error;
+	uint32_t insn_len;
+	uint64_t qualification, guest_physical;
+};
+
+/* vcpu.virt. Owned by the vCPU's core. */
+struct virt_vcpu {
+	void *region; /* the VMCS */
+	uint64_t region_pa;
+	uint8_t *virtual_apic; /* page: only its TPR is used */
+	bool loaded;           /* its VMCS is current and active on the vCPU's core: from load to unload */
+	bool launched;         /* since it was loaded */
+	bool dr_live;          /* DR0-3 and DR6 are in the machine, accesses do not exit */
+	bool watch_cr8;
+	bool flush; /* paging state was changed from the outside: drop its TLB entries at the next entry */
+	uint16_t vpid;
+	uint64_t vpid_generation;             /* of its core's allocator; 0: has none */
+	uint32_t proc_controls, proc_written; /* wanted, and in the VMCS */
+	uint32_t event, event_error;          /* to be delivered by the next entry */
+	uint32_t tpr_threshold;               /* in the VMCS */
+	uint64_t rip, rsp, rflags;            /* in the VMCS */
+	uint64_t cr2, dr6, cr8;
+	uint64_t star, lstar, cstar, sfmask, kernel_gs_base; /* KernelGSBase is in the machine while loaded */
+	struct vmx_exit exit;
+};
+
+/* vm.virt. Constant while the VM runs, but for `seen`, one byte a core, written by that core. */
+struct virt_vm {
+	uint64_t eptp;
+	uint64_t *root;
+	bool seen[HV_MAX_CORES]; /* this core has dropped what an older table at the same address left in its TLB */
+};
+
+struct vmx_features {
+	struct vmx_limits limits;
+	uint32_t revision, pin, proc, proc2, exit, entry; /* controls that every VMCS starts with */
+	bool vpid, tpr_shadow, gib_pages, accessed_dirty, invvpid_single;
+};
+extern struct vmx_features vmx_features;
+
+/* entry.S: loads guest registers, VMLAUNCH or VMRESUME, stores them. @pre interrupts off. False: the entry failed early (VMfail). */
+bool vmx_world_switch(uint64_t *regs, bool launched) HV_MUST_CHECK;
+extern char vmx_world_exit[]; /* where the processor goes on */
+
+/* exit.c. Which fields the row of `reason` needs. */
+enum { VMX_WANT_QUALIFICATION = 1, VMX_WANT_EVENT = 2, VMX_WANT_LENGTH = 4, VMX_WANT_PHYSICAL = 8 };
+unsigned vmx_exit_wants(uint32_t reason);
+/* virt->exit in neutral form. */
+void vmx_decode_exit(struct vcpu *v, struct virt_exit *e);
+/* IDT-vectoring information (or the entry's event field, the same form) as a neutral event. */
+void vmx_event_from(uint32_t info, uint32_t error, struct virt_event *e);
+
+/* probe.c: the verb. */
+int vmx_probe(void);
+
+/* vmx.c, called by exit.c. */
+void vmx_dr_load(struct vcpu *v);
+/* A MOV to or from CR0, CR4 or CR8, CLTS or LMSW that left the guest (SDM table 28-3): done here, RIP behind it, or a fault queued. */
+void vmx_cr_access(struct vcpu *v, uint64_t qualification, unsigned insn_len);
+/* An intercepted #DB: puts into DR6 what the exit qualification says (28.2.1). */
+void vmx_debug_exception(struct vcpu *v, uint64_t qualification);
+/* An IRET that faulted in nested paging has opened NMIs already (28.2.3): blocks them again. */
+void vmx_block_nmi(struct vcpu *v);
+/* The rule that the current VMCS breaks. */
+const char *vmx_why_invalid(void);
+
+/* ept.c: nested page tables of all guest RAM. -ENOMEM. */
+int vmx_ept_create(struct virt_vm *n, const struct gmem *gmem, bool gib_pages, bool accessed_dirty) HV_MUST_CHECK;
+void vmx_ept_destroy(struct virt_vm *n);
+
+#endif
