@@ -8,6 +8,7 @@
 #include <hv/log.h>
 #include <stdlib.h>
 #include <string.h>
+#include <vswitch/vswitch.h>
 
 #define CONTROL_LINE_MAX 1024
 
@@ -131,6 +132,61 @@ static void command_stop(const char *args)
 		vm_stop(m->vm);
 }
 
+/* ---- the switch ---- */
+
+struct listing {
+	yyjson_mut_doc *doc;
+	yyjson_mut_val *list;
+};
+
+/* A document {"event": name, name: []}, ready to be filled. */
+static struct listing listing_new(const char *name)
+{
+	struct listing l = {.doc = event_new(name)};
+
+	if (l.doc) {
+		l.list = yyjson_mut_arr(l.doc);
+		yyjson_mut_obj_add_val(l.doc, yyjson_mut_doc_get_root(l.doc), name, l.list);
+	}
+	return l;
+}
+
+static void mac_add(void *arg, const struct vsw_fdb_info *info)
+{
+	struct listing *l = arg;
+	yyjson_mut_val *o = l->doc ? yyjson_mut_arr_add_obj(l->doc, l->list) : NULL;
+	const uint8_t *m = info->mac;
+	char mac[18];
+
+	if (!o)
+		return;
+	hv_snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
+	yyjson_mut_obj_add_strcpy(l->doc, o, "mac", mac);
+	yyjson_mut_obj_add_uint(l->doc, o, "vlan", info->vlan);
+	yyjson_mut_obj_add_strcpy(l->doc, o, "vswitch", info->vswitch);
+	yyjson_mut_obj_add_strcpy(l->doc, o, "port", info->port);
+	yyjson_mut_obj_add_bool(l->doc, o, "static", info->is_static);
+	yyjson_mut_obj_add_uint(l->doc, o, "age_s", info->age_s);
+}
+
+static struct vsw *the_switch(void)
+{
+	if (!control.inv->parts.vsw)
+		control_event_error("error", "the configuration has no vSwitch");
+	return control.inv->parts.vsw;
+}
+
+static void command_macs(const char *args)
+{
+	struct listing l;
+
+	if (!the_switch())
+		return;
+	l = listing_new("macs");
+	vsw_fdb_foreach(the_switch(), mac_add, &l);
+	control_send(l.doc);
+}
+
 static void command_help(const char *args);
 
 static const struct {
@@ -142,6 +198,7 @@ static const struct {
 	{"list", "list: the VMs and their states", command_list, true},
 	{"input", "input VM TEXT: types a line at the VM's serial console", command_input, true},
 	{"stop", "stop VM: ends a VM at once", command_stop, true},
+	{"macs", "macs: the switch's MAC table", command_macs, true},
 	{"help", "help: this list", command_help, false},
 };
 
