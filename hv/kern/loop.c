@@ -45,8 +45,13 @@ void hv_core_wake(unsigned core)
 bool hv_core_pending(void)
 {
 	struct hv_loop *l = hv_loop_self();
+	uint64_t next_ns;
 
-	return atomic_load(&l->wake) || l->ready.head || (l->timers && l->timers->deadline_ns <= hv_now_ns());
+	if (atomic_load(&l->wake) || l->ready.head)
+		return true;
+	/* The timer interrupt that ends a slice may have come just before interrupts were held off: the time itself says it is over. */
+	next_ns = HV_MIN(hv_timer_next(l), l->hw_deadline_ns);
+	return next_ns != UINT64_MAX && hv_now_ns() >= next_ns;
 }
 
 void hv_poller_add(struct hv_poller *p)

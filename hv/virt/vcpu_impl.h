@@ -131,4 +131,13 @@ void fpu_leave(struct vcpu *v);
 void fpu_set_xcr0(struct vcpu *v, uint64_t xcr0);
 void fpu_set_tsc_aux(struct vcpu *v, uint64_t value);
 
+/*
+ * Vendors ask this where host interrupts are held off, besides hv_core_pending(): a signal whose interrupt came after the last look at `signals`
+ * and was taken by the host would otherwise wait in a guest that may never exit by itself.
+ */
+static inline bool vcpu_signaled(const struct vcpu *v)
+{
+	return atomic_load_explicit(&v->signals, memory_order_acquire) != 0;
+}
+
 #endif

@@ -348,7 +348,7 @@ static void enter(struct vcpu *v, struct virt_exit *e)
 	if (v->virt->asid_generation != c->generation)
 		take_asid(v, c);
 	clgi();
-	if (hv_core_pending()) {
+	if (hv_core_pending() || vcpu_signaled(v)) {
 		stgi();
 		e->reason = VEXIT_NONE;
 		undelivered(v, false, &e->interrupted);
