@@ -607,6 +607,8 @@ static void write_state(struct vcpu *v)
 		wr(VMCS_rsp, v->regs[VREG_RSP]);
 	if (s->rflags != v->rflags)
 		wr(VMCS_rflags, v->rflags);
+	if (s->window)
+		s->proc_controls |= PROC_IRQ_WINDOW;
 	if (s->proc_written != s->proc_controls)
 		wr(VMCS_proc_controls, s->proc_written = s->proc_controls);
 	if (s->flush)
@@ -631,6 +633,8 @@ static void read_state(struct vcpu *v, bool entered)
 	x->reason = entered ? (uint32_t)rd(VMCS_exit_reason) : VMX_EXIT_ENTRY_FAILED;
 	if (entered && !(x->reason & VMX_EXIT_ENTRY_FAILED))
 		s->launched = true;
+	if (x->reason == VMX_EXIT_IRQ_WINDOW)
+		s->proc_controls &= ~PROC_IRQ_WINDOW;
 	unsigned wants = vmx_exit_wants(x->reason);
 	if (wants & VMX_WANT_EVENT) {
 		x->event = (uint32_t)rd(VMCS_exit_event);
@@ -881,9 +885,13 @@ void vmx_block_nmi(struct vcpu *v)
 	wr(VMCS_interruptibility, rd(VMCS_interruptibility) | BLOCKED_NMI);
 }
 
+/*
+ * Once asked for, the window's control stays until its exit, wanted or not: Bochs keeps the event pending when the control is cleared before
+ * (seen with 2.7: STI, HLT with an interrupt waiting; then exits for windows without end).
+ */
 static void irq_window(struct vcpu *v, bool on)
 {
-	proc_control(v, PROC_IRQ_WINDOW, on);
+	v->virt->window = on;
 }
 
 /* The machine blocks virtual NMIs from delivery to IRET by itself; the window tells when they are open. */

@@ -23,6 +23,7 @@ struct virt_vcpu {
 	bool launched;         /* since it was loaded */
 	bool dr_live;          /* DR0-3 and DR6 are in the machine, accesses do not exit */
 	bool watch_cr8;
+	bool window; /* an exit is wanted as soon as an interrupt can be taken */
 	bool flush; /* paging state was changed from the outside: drop its TLB entries at the next entry */
 	uint16_t vpid;
 	uint64_t vpid_generation;             /* of its core's allocator; 0: has none */

@@ -23,7 +23,7 @@ int main(void)
 		CHECK(ticks == i);
 		CHECK(LAPIC[LAPIC_TIMER_CURRENT] == 0);
 	}
-	CHECK(rdtsc() - start > 1000000);
+	CHECK(rdtsc() - start > 100000); /* 10 ms, on Bochs 200 000 ticks */
 	guest_print("ten ticks\n");
 	return 0;
 }
