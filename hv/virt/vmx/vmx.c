@@ -657,7 +657,7 @@ static void enter(struct vcpu *v, struct virt_exit *e)
 {
 	struct virt_vcpu *s = v->virt;
 	__asm__ volatile("cli" : : : "memory");
-	if (hv_core_pending()) {
+	if (hv_core_pending() || vcpu_signaled(v)) {
 		__asm__ volatile("sti" : : : "memory");
 		e->reason = VEXIT_NONE;
 		vmx_event_from(s->event, s->event_error, &e->interrupted);
