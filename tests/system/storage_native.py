@@ -45,6 +45,8 @@ def run(seconds, *specs):
     """The workload's output and its reports by name; its exit status is checked by the caller."""
     p = subprocess.run([str(WORKLOAD), str(seconds), *specs], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds + 90)
     reports = {r["name"]: r for r in (json.loads(line) for line in p.stdout.splitlines() if line.startswith("{"))}
+    if p.returncode < 0:
+        fail(f"the workload was ended by signal {-p.returncode}", p.stdout)
     return p.returncode, p.stdout, reports
 
 
