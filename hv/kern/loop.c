@@ -17,7 +17,7 @@
 #include "kern/loop.h"
 
 #define IDLE_BUDGET_NS 50000ull   /* empty polling before the core sleeps, when sleeps are long */
-#define IDLE_BUDGET_MAX_NS 1000000ull /* ... when they are short */
+#define IDLE_BUDGET_MAX_NS 400000ull  /* ... when they are short; less than the nap of a NIC without interrupts (drivers/nic/eal/interrupts.c) */
 #define BUSY_SHARE_NS 100000ull   /* busy polling before a ready task gets a slice */
 #define BUSY_SLICE_NS 250000ull   /* slice of a task while pollers are busy */
 #define FAIR_SLICE_NS 4000000ull  /* slice when several tasks are ready */
