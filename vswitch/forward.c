@@ -12,20 +12,20 @@
  *
  * Owner: the switch's core. deliver() never enters the switch again, so nothing here is re-entered.
  */
+#include "control.h"
+#include "filter.h"
 #include "offload.h"
 #include "policy.h"
 
 #include <rte_prefetch.h>
-
-/* 01-80-C2-00-00-00 to -0F, IEEE 802.1Q-2018 table 8-1: never forwarded by a bridge. */
-#define LINK_CONTROL_MASK 0xf0ffffffffffull
-#define LINK_CONTROL_MAC 0x000000c28001ull
 
 static void port_deliver(struct vsw_port *p)
 {
 	unsigned n = p->staged;
 
 	p->staged = 0;
+	if (__builtin_expect(p->filters_out, 0))
+		n = vsw_filters_out(p, p->stage, n);
 	if (n)
 		p->deliver(p, p->stage, n);
 }
@@ -104,8 +104,8 @@ static void flood_group(struct vsw_port *in, struct vsw_domain *d, struct rte_mb
 		if (d->members[i] != in->index)
 			flood_add(&f, v->ports[d->members[i]]);
 	}
-	if (in->kind != VSW_PORT_UPLINK && in->sw->active)
-		flood_add(&f, in->sw->active);
+	if (in->uplink)
+		flood_add(&f, in->uplink);
 	flood_finish(&f, in, VSW_DROP_NO_DESTINATION);
 }
 
@@ -146,13 +146,13 @@ static inline struct vsw_port *unicast_port(struct vsw_port *in, uint64_t dst, u
 		return NULL;
 	}
 	*reason = VSW_DROP_NO_UPLINK;
-	return sw->active;
+	return in->uplink;
 }
 
 static void forward_group(struct vsw_port *in, struct vsw_domain *d, uint64_t dst, struct rte_mbuf *m)
 {
-	if ((dst & LINK_CONTROL_MASK) == LINK_CONTROL_MAC)
-		vsw_drop(in, VSW_DROP_LINK_CONTROL, m);
+	if (vsw_is_link_control(dst))
+		vsw_control_input(in, m);
 	else if (in->kind == VSW_PORT_UPLINK && in != in->sw->active)
 		vsw_drop(in, VSW_DROP_STANDBY_UPLINK, m);
 	else
@@ -188,13 +188,15 @@ void vsw_input(struct vsw_port *in, struct rte_mbuf **frames, unsigned n)
 {
 	uint64_t bytes = 0;
 
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0; i < n; i++)
 		bytes += frames[i]->pkt_len;
-		forward(in, frames[i]);
-	}
 	in->count.in_frames += n;
 	in->count.in_bytes += bytes;
 	in->count.in_bursts++;
+	if (__builtin_expect(in->filters_in, 0))
+		n = vsw_filters_in(in, frames, n);
+	for (unsigned i = 0; i < n; i++)
+		forward(in, frames[i]);
 }
 
 void vsw_flush(struct vsw *v)

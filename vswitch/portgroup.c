@@ -29,6 +29,7 @@ int vsw_port_add(struct vsw *v, struct vsw_port *p)
 	v->port_count = HV_MAX(v->port_count, p->index + 1u);
 	if (p->portgroup)
 		vsw_domains_join(p);
+	vsw_team_assign(p);
 	return 0;
 }
 

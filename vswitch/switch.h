@@ -70,8 +70,10 @@ struct vsw_port {
 	uint16_t index, flags, staged;
 	uint16_t domain; /* id; an uplink's or trunk's frames tell by their tag */
 	uint16_t mtu;
-	uint64_t mac; /* effective MAC, as fdb_key wants it */
+	uint16_t filters_in, filters_out; /* filter.h */
+	uint64_t mac;                     /* effective MAC, as fdb_key wants it */
 	struct vsw_switch *sw;
+	struct vsw_port *uplink; /* by which its frames leave the host (team.c); NULL: none is up, or this is an uplink */
 	/* Takes over n frames (n <= VSW_BURST) for good: what it cannot deliver it drops with vsw_drop. Never calls vsw_input. */
 	void (*deliver)(struct vsw_port *p, struct rte_mbuf **frames, unsigned n);
 	/* The end of a round. May be NULL. */
@@ -159,6 +161,8 @@ void vsw_policy_set_promisc(struct vsw_port *p, bool on);
 /* ---- team.c ---- */
 /* An uplink's link changed: chooses the active uplink of each switch anew and tells the ports. */
 void vsw_team_update(struct vsw *v);
+/* Sets a new port's uplink. */
+void vsw_team_assign(struct vsw_port *p);
 
 /* ---- notify.c ---- */
 /* Begins to announce, by the active uplink, where the switch's MAC addresses are. */

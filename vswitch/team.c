@@ -55,6 +55,11 @@ static void tell_ports(struct vsw_switch *sw, bool up)
 	}
 }
 
+void vsw_team_assign(struct vsw_port *p)
+{
+	p->uplink = p->kind == VSW_PORT_UPLINK ? NULL : p->sw->active;
+}
+
 void vsw_team_update(struct vsw *v)
 {
 	for (unsigned i = 0; i < v->config.switch_count; i++) {
@@ -68,6 +73,10 @@ void vsw_team_update(struct vsw *v)
 			log_info("vswitch.uplink.active", "%s sends by %s", sw->config->name, sw->active->name);
 		else
 			log_warn("vswitch.uplink.none", "%s has no uplink that is up", sw->config->name);
+		for (unsigned k = 0; k < v->port_count; k++) {
+			if (v->ports[k] && v->ports[k]->sw == sw)
+				vsw_team_assign(v->ports[k]);
+		}
 		if (sw->active && sw->config->notify_switches)
 			vsw_notify_begin(sw);
 		if (!sw->active != !before)

@@ -10,6 +10,7 @@
  * Owner: the switch's core (queue 0 in both directions). States: attached, link down -> link up, watched once a second; polled, or armed =
  * the device's receive interrupt is on while the core sleeps.
  */
+#include "control.h"
 #include "offload.h"
 #include "vlan.h"
 
@@ -204,6 +205,16 @@ static inline enum vsw_drop classify(struct vsw_uplink *u, struct rte_mbuf *m)
 	return VSW_DROP_COUNT;
 }
 
+/* A control frame is read even where no port group has its VLAN: it is the wire's own. */
+static void refuse(struct vsw_uplink *u, enum vsw_drop reason, struct rte_mbuf *m)
+{
+	if ((reason == VSW_DROP_VLAN_UNKNOWN || reason == VSW_DROP_VLAN_NOT_ALLOWED) &&
+		vsw_is_link_control(vsw_load_mac(rte_pktmbuf_mtod(m, const uint8_t *))))
+		vsw_control_input(&u->port, m);
+	else
+		vsw_drop(&u->port, reason, m);
+}
+
 static unsigned receive(struct vsw_uplink *u)
 {
 	struct rte_mbuf *burst[VSW_BURST];
@@ -215,7 +226,7 @@ static unsigned receive(struct vsw_uplink *u)
 
 		if (__builtin_expect(reason != VSW_DROP_COUNT, 0)) {
 			u->port.count.in_frames++;
-			vsw_drop(&u->port, reason, burst[i]);
+			refuse(u, reason, burst[i]);
 		} else {
 			burst[good++] = burst[i];
 		}
