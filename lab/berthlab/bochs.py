@@ -82,7 +82,7 @@ class Bochs:
         if host.firmware == "uefi":
             raise LabError("Bochs has a BIOS only: --firmware uefi is for --cpu amd")
         if not shutil.which("bochs"):
-            raise LabError("bochs is not installed: run lab/setup")
+            raise LabError("bochs is not installed: run lab/setup test")
         host.make_iso()
         console, control = self._listen(), self._listen()
         self._configure(host, console, control)

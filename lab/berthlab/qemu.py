@@ -32,7 +32,7 @@ def boot_arguments(host):
     args = ["-cdrom", str(host.make_iso())]
     if host.firmware == "uefi":
         if not OVMF_CODE.exists():
-            raise LabError(f"{OVMF_CODE} is not there: run lab/setup")
+            raise LabError(f"{OVMF_CODE} is not there: run lab/setup test")
         args += ["-drive", f"if=pflash,format=raw,readonly=on,file={OVMF_CODE}", "-drive", f"if=pflash,format=raw,snapshot=on,file={OVMF_VARIABLES}"]
     return args
 
