@@ -9,6 +9,7 @@
 #include "arch/percpu.h"
 #include "arch/time.h"
 #include "arch/trap.h"
+#include "kern/loop.h"
 #include <hv/core.h>
 #include <hv/log.h>
 #include <hv/mem.h>
@@ -142,10 +143,12 @@ void apic_timer_fired(void)
 {
 	struct percpu *p = percpu_self();
 
-	if (p->timer_deadline_ns != UINT64_MAX && hv_now_ns() < p->timer_deadline_ns)
+	if (p->timer_deadline_ns != UINT64_MAX && hv_now_ns() < p->timer_deadline_ns) {
 		program(p->timer_deadline_ns);
-	else
-		p->timer_deadline_ns = UINT64_MAX;
+		return;
+	}
+	p->timer_deadline_ns = UINT64_MAX;
+	hv_loop_timer_fired();
 }
 
 static void measure_timer(void)

@@ -49,7 +49,7 @@ bool hv_core_pending(void)
 
 	if (atomic_load(&l->wake) || l->ready.head)
 		return true;
-	/* The timer interrupt that ends a slice may have come just before interrupts were held off: the time itself says it is over. */
+	/* The timer's interrupt may not have come yet, or may have been taken as one for an earlier deadline. */
 	next_ns = HV_MIN(hv_timer_next(l), l->hw_deadline_ns);
 	return next_ns != UINT64_MAX && hv_now_ns() >= next_ns;
 }

@@ -49,6 +49,21 @@ static inline struct hv_loop *hv_loop_self(void)
 	return &hv_loops[hv_core_self()];
 }
 
+/*
+ * Somebody wants the core, or its timer has fired: what a guest's entry asks after every exit, so only what costs nothing. @pre l is the
+ * calling core's
+ */
+static inline bool hv_loop_wanted(const struct hv_loop *l)
+{
+	return atomic_load_explicit(&l->wake, memory_order_relaxed) || l->ready.head;
+}
+
+/* The deadline of the core's timer has passed: the guest that runs, or is about to be entered, is left. irq context. */
+static inline void hv_loop_timer_fired(void)
+{
+	atomic_store(&hv_loop_self()->wake, true);
+}
+
 /* Prepares the loop of `core`; before any other core may post to it. */
 void hv_loop_init(unsigned core);
 /* One turn of the calling core: a round of messages, timers, pollers and fibers, then a slice of a ready task, or a sleep when all is idle. */

@@ -65,7 +65,7 @@ struct answers {
 	uint64_t xcr0;
 	uint32_t xsave_bytes;
 };
-static struct answers answers; /* the same for all guests; filled by the first VM made */
+static struct answers answers; /* the same for all guests; filled by virt_cpuid_init */
 
 static uint32_t pick(uint32_t machine, uint32_t allow, uint32_t force)
 {
@@ -137,21 +137,20 @@ static void fill(void)
 	answers.ready = true;
 }
 
-static const struct answers *get(void)
+void virt_cpuid_init(void)
 {
 	if (!answers.ready)
 		fill();
-	return &answers;
 }
 
 uint64_t virt_xcr0_mask(void)
 {
-	return get()->xcr0;
+	return answers.xcr0;
 }
 
 uint32_t virt_xsave_bytes(void)
 {
-	return get()->xsave_bytes;
+	return answers.xsave_bytes;
 }
 
 static void leaf_1(const struct vcpu *v, struct x86_cpuid *r)
@@ -222,7 +221,7 @@ static void hypervisor_leaf(uint32_t leaf, struct x86_cpuid *r)
 
 void vcpu_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf, struct x86_cpuid *r)
 {
-	const struct answers *a = get();
+	const struct answers *a = &answers;
 	unsigned row = 0;
 	if (leaf <= BASIC_MAX)
 		row = a->basic[leaf];

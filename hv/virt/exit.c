@@ -94,42 +94,44 @@ static bool same_opcode(const uint8_t *at, const struct row *row)
 }
 
 /* Remembers where the opcode lies in guest memory; not when the instruction crosses a page. */
-static void make_hint(struct vcpu *v, struct insn_hint *h, const struct row *row, unsigned len)
+static void make_hint(struct vcpu *v, struct insn_hint *h, const struct row *row, uint8_t reason, unsigned len)
 {
 	struct walk w;
 	gpa_t gpa;
 	uint32_t error;
-	uint64_t linear = h->cs_base + v->rip;
 	vcpu_walk_context(v, &w);
-	h->len = 0;
-	if (!(h->cs_attr & SEG_L))
-		linear &= 0xffffffff;
+	bool long64 = w.efer & EFER_LMA && h->cs_attr & SEG_L;
+	uint64_t linear = long64 ? v->rip : (uint32_t)(h->cs_base + v->rip);
+	h->reason = VEXIT_NONE;
 	if ((linear ^ (linear + len - 1)) / HV_PAGE_SIZE || walk_translate(&w, linear, WALK_FETCH, &gpa, &error))
 		return;
 	h->opcode = gmem_ptr(v->vm->gmem, GPA(gpa.v + len - row->opcode_bytes), row->opcode_bytes, false);
-	h->rip = v->rip;
-	h->cr3 = w.cr3;
-	h->len = h->opcode ? (uint8_t)len : 0;
+	h->len = (uint8_t)len;
+	h->reason = h->opcode ? reason : VEXIT_NONE;
+}
+
+__attribute__((noinline)) static unsigned find_length_anew(
+	struct vcpu *v, const struct row *row, const struct virt_exit *e, struct insn_hint *h)
+{
+	unsigned len = insn_length(v, row);
+	if (len) {
+		*h = (struct insn_hint){.rip = v->rip, .cs_base = e->code_at.cs_base, .cr3 = e->code_at.cr3, .cs_attr = e->code_at.cs_attr};
+		make_hint(v, h, row, e->reason, len);
+	}
+	return len;
 }
 
 /*
  * The length, by a hint if the same code was here before. A hint can only be wrong when the guest put the same instruction with other prefixes
  * at the same address under the same CR3 by remapping its page; then it skips wrongly in its own code.
  */
-static unsigned find_length(struct vcpu *v, const struct row *row, uint8_t reason)
+static inline unsigned find_length(struct vcpu *v, const struct row *row, const struct virt_exit *e)
 {
-	struct virt_seg cs;
 	struct insn_hint *h = &v->hints[(v->rip ^ v->rip >> 4) % INSN_HINTS];
-	virt_ops->get_seg(v, VSEG_CS, &cs);
-	if (h->len && h->reason == reason && h->rip == v->rip && h->cs_base == cs.base && h->cs_attr == cs.attr &&
-		h->cr3 == virt_ops->get_control(v, VCTL_CR3) && same_opcode(h->opcode, row))
+	if (h->reason == e->reason && h->rip == v->rip && h->cs_base == e->code_at.cs_base && h->cr3 == e->code_at.cr3 &&
+		h->cs_attr == e->code_at.cs_attr && same_opcode(h->opcode, row))
 		return h->len;
-	unsigned len = insn_length(v, row);
-	if (len) {
-		*h = (struct insn_hint){.cs_base = cs.base, .cs_attr = cs.attr, .reason = reason};
-		make_hint(v, h, row, len);
-	}
-	return len;
+	return find_length_anew(v, row, e, h);
 }
 
 void vcpu_skip(struct vcpu *v, unsigned len)
@@ -138,7 +140,9 @@ void vcpu_skip(struct vcpu *v, unsigned len)
 	v->rip += len;
 	if ((v->rip ^ before) >> 32 && vcpu_code_bits(v) != 64)
 		v->rip &= 0xffffffff;
-	virt_ops->shadow(v, 0);
+	v->rflags &= ~FLAGS_RF;
+	if (v->shadow)
+		virt_ops->shadow(v, false);
 	if (v->rflags & FLAGS_TF) {
 		virt_ops->set_control(v, VCTL_DR6, virt_ops->get_control(v, VCTL_DR6) | 1u << 14);
 		vcpu_inject(v, X86_DB, false, 0);
@@ -249,7 +253,12 @@ static void on_wrmsr(struct vcpu *v, struct virt_exit *e)
 static void on_io(struct vcpu *v, struct virt_exit *e)
 {
 	uint64_t *rax = &v->regs[VREG_RAX], mask = e->u.io.size == 4 ? 0xffffffff : (1ull << (8 * e->u.io.size)) - 1;
-	struct io_access a = {.vcpu = v, .addr = e->u.io.port, .size = e->u.io.size, .write = !e->u.io.in, .value = *rax & mask};
+	struct io_access a = {.vcpu = v,
+		.addr = e->u.io.port,
+		.size = e->u.io.size,
+		.write = !e->u.io.in,
+		.value = *rax & mask,
+		.hint = &v->io_hints[IO_PORT]};
 	iobus_dispatch(v->vm, IO_PORT, &a);
 	if (e->u.io.in)
 		*rax = e->u.io.size == 4 ? a.value & mask : (*rax & ~mask) | (a.value & mask);
@@ -360,7 +369,7 @@ void vcpu_handle_exit(struct vcpu *v, struct virt_exit *e)
 {
 	const struct row *row = &rows[e->reason];
 	if (row->opcode_bytes && e->insn_len == 0) {
-		e->insn_len = (uint8_t)find_length(v, row, e->reason);
+		e->insn_len = (uint8_t)find_length(v, row, e);
 		if (e->insn_len == 0)
 			return;
 	}

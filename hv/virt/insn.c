@@ -10,7 +10,8 @@
 static void on_device(struct emu *e, gpa_t gpa, unsigned size, bool write, uint64_t *value)
 {
 	struct vcpu *v = e->arg;
-	struct io_access a = {.vcpu = v, .addr = gpa.v, .size = (uint8_t)size, .write = write, .value = *value};
+	struct io_access a = {
+		.vcpu = v, .addr = gpa.v, .size = (uint8_t)size, .write = write, .value = *value, .hint = &v->io_hints[IO_MMIO]};
 	iobus_dispatch(v->vm, IO_MMIO, &a);
 	*value = a.value;
 }
@@ -18,7 +19,8 @@ static void on_device(struct emu *e, gpa_t gpa, unsigned size, bool write, uint6
 static void on_port(struct emu *e, uint16_t port, unsigned size, bool write, uint64_t *value)
 {
 	struct vcpu *v = e->arg;
-	struct io_access a = {.vcpu = v, .addr = port, .size = (uint8_t)size, .write = write, .value = *value};
+	struct io_access a = {
+		.vcpu = v, .addr = port, .size = (uint8_t)size, .write = write, .value = *value, .hint = &v->io_hints[IO_PORT]};
 	iobus_dispatch(v->vm, IO_PORT, &a);
 	*value = a.value;
 }

@@ -123,22 +123,24 @@ void iobus_detach(struct vm *vm, enum io_space space, struct io_region *r)
 	write_end(s);
 }
 
-/* The region at addr with its bounds, NULL when nobody answers there. */
-static struct io_region *lookup(const struct space *s, uint64_t addr, uint64_t *start, uint64_t *end)
+/* The region at addr with its bounds into *h; false when nobody answers there. */
+static bool lookup(const struct space *s, uint64_t addr, struct io_hint *h)
 {
 	for (;;) {
 		uint32_t sequence = atomic_load_explicit(&s->sequence, memory_order_acquire);
-		struct io_region *r = NULL;
+		bool found = false;
 		uint32_t at = find(s, addr);
 		if (at < REGIONS_MAX && at < atomic_load_explicit(&s->count, memory_order_relaxed)) {
-			*start = atomic_load_explicit(&s->slots[at].start, memory_order_relaxed);
-			*end = atomic_load_explicit(&s->slots[at].end, memory_order_relaxed);
-			if (*start <= addr)
-				r = atomic_load_explicit(&s->slots[at].region, memory_order_relaxed);
+			uint64_t start = atomic_load_explicit(&s->slots[at].start, memory_order_relaxed);
+			uint64_t end = atomic_load_explicit(&s->slots[at].end, memory_order_relaxed);
+			found = start <= addr;
+			if (found)
+				*h = (struct io_hint){
+					start, end - start, atomic_load_explicit(&s->slots[at].region, memory_order_relaxed), sequence};
 		}
 		atomic_thread_fence(memory_order_acquire);
 		if (!(sequence & 1) && sequence == atomic_load_explicit(&s->sequence, memory_order_relaxed))
-			return r;
+			return found;
 		__builtin_ia32_pause();
 	}
 }
@@ -163,21 +165,34 @@ static bool dispatch_bytes(struct vm *vm, enum io_space space, struct io_access 
 	return any;
 }
 
-bool iobus_dispatch(struct vm *vm, enum io_space space, struct io_access *a)
+static bool call(struct vm *vm, enum io_space space, const struct io_hint *h, struct io_access *a)
 {
-	uint64_t start, end;
-	struct io_region *r = lookup(&vm->iobus->spaces[space], a->addr, &start, &end);
-	if (!r) {
-		atomic_fetch_add_explicit(&vm->io_unclaimed, 1, memory_order_relaxed);
-		if (!a->write)
-			a->value = all_ones(a->size);
-		return false;
-	}
-	if (end - a->addr < a->size)
+	a->offset = a->addr - h->start;
+	if (h->bytes - a->offset < a->size)
 		return dispatch_bytes(vm, space, a);
-	a->offset = a->addr - start;
-	r->access(r, a);
+	h->region->access(h->region, a);
 	if (!a->write)
 		a->value &= all_ones(a->size);
 	return true;
+}
+
+__attribute__((noinline)) static bool search(struct vm *vm, enum io_space space, struct io_access *a)
+{
+	struct io_hint found, *h = a->hint ? a->hint : &found;
+	if (lookup(&vm->iobus->spaces[space], a->addr, h))
+		return call(vm, space, h, a);
+	atomic_fetch_add_explicit(&vm->io_unclaimed, 1, memory_order_relaxed);
+	if (!a->write)
+		a->value = all_ones(a->size);
+	return false;
+}
+
+/* Guests touch the same device again and again: the last region, if the space is as it was, else a search. */
+bool iobus_dispatch(struct vm *vm, enum io_space space, struct io_access *a)
+{
+	const struct io_hint *h = a->hint;
+	if (h && a->addr - h->start < h->bytes &&
+		h->sequence == atomic_load_explicit(&vm->iobus->spaces[space].sequence, memory_order_acquire))
+		return call(vm, space, h, a);
+	return search(vm, space, a);
 }

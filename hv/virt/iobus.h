@@ -10,6 +10,13 @@
 struct vm;
 struct vcpu;
 
+/* Where an earlier access went: right as long as the space has not changed (iobus.c). Zeroed before its first use; one user at a time. */
+struct io_hint {
+	uint64_t start, bytes;
+	struct io_region *region;
+	uint32_t sequence;
+};
+
 struct io_access {
 	struct vcpu *vcpu;
 	uint64_t addr;   /* port or guest-physical address */
@@ -17,6 +24,7 @@ struct io_access {
 	uint8_t size;    /* 1, 2, 4 (ports), 1, 2, 4, 8 (MMIO); may be misaligned */
 	bool write;
 	uint64_t value; /* in for write, out for read */
+	struct io_hint *hint; /* NULL, or the vCPU's for this space: saves the search when it goes where the last one went */
 };
 
 struct io_region {

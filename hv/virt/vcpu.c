@@ -143,7 +143,7 @@ void vcpu_reset(struct vcpu *v, bool init)
 	virt_ops->set_control(v, VCTL_EFER, 0);
 	virt_ops->set_control(v, VCTL_DR6, 0xffff0ff0);
 	virt_ops->set_control(v, VCTL_DR7, 0x400);
-	virt_ops->shadow(v, 0);
+	virt_ops->shadow(v, false);
 	for (unsigned i = 0; !init && i < HV_ARRAY_LEN(cleared); i++)
 		virt_ops->set_msr(v, cleared[i], 0);
 	if (!init) {
@@ -289,7 +289,7 @@ static void inject_nmi(struct vcpu *v)
 static void check_interrupts(struct vcpu *v, bool busy)
 {
 	uint8_t vector;
-	bool open = !busy && !virt_ops->shadow(v, -1);
+	bool open = !busy && !v->shadow;
 	if (v->nmi_pending && !v->nmi_blocked && open) {
 		inject_nmi(v);
 		open = false;
@@ -339,9 +339,8 @@ static void prepare_entry(struct vcpu *v)
 }
 
 /* The guest may have moved TPR by CR8 without an exit. */
-static void take_cr8(struct vcpu *v)
+static void take_cr8(struct vcpu *v, uint8_t cr8)
 {
-	uint8_t cr8 = (uint8_t)virt_ops->get_control(v, VCTL_CR8);
 	if (cr8 != v->cr8_loaded && v->lapic) {
 		v->cr8_loaded = cr8;
 		lapic_set_cr8(v->lapic, cr8);
@@ -386,18 +385,9 @@ static bool vm_runs(const struct vm *vm)
 	return atomic_load_explicit(&vm->state, memory_order_relaxed) == VM_RUNNING;
 }
 
-/* The host's TSC at until_ns: compared on every exit. */
-static uint64_t slice_end_tsc(uint64_t until_ns)
+/* The loop's timer ends the slice: the guest is then not entered (VEXIT_NONE). */
+static void run_slice(struct vcpu *v)
 {
-	uint64_t now = hv_now_ns(), hz = hv_tsc_hz(), delta = until_ns > now ? until_ns - now : 0;
-	if (delta > NS_PER_S) /* alone on its core: the loop's own work ends the slice */
-		return UINT64_MAX;
-	return x86_rdtsc() + delta * (hz / 1000000) / 1000;
-}
-
-static void run_slice(struct vcpu *v, uint64_t until_ns)
-{
-	uint64_t end_tsc = slice_end_tsc(until_ns);
 	struct virt_exit e;
 	do {
 		if (!vm_runs(v->vm))
@@ -406,12 +396,14 @@ static void run_slice(struct vcpu *v, uint64_t until_ns)
 		if (v->state != VCPU_RUNNING)
 			break;
 		virt_ops->enter(v, &e);
-		v->counters.exits[e.reason] += e.reason != VEXIT_NONE;
 		if (e.interrupted.valid)
 			requeue(v, &e.interrupted);
-		take_cr8(v);
+		if (e.reason == VEXIT_NONE)
+			break;
+		v->counters.exits[e.reason]++;
+		take_cr8(v, e.cr8);
 		vcpu_handle_exit(v, &e);
-	} while (e.reason != VEXIT_NONE && v->state == VCPU_RUNNING && x86_rdtsc() < end_tsc);
+	} while (v->state == VCPU_RUNNING);
 }
 
 static bool vcpu_run(struct hv_task *t, uint64_t until_ns)
@@ -428,7 +420,7 @@ static bool vcpu_run(struct hv_task *t, uint64_t until_ns)
 		virt_ops->load(v);
 		fpu_enter(v);
 		v->in_run = true;
-		run_slice(v, until_ns);
+		run_slice(v);
 		v->in_run = false;
 		fpu_leave(v);
 		virt_ops->unload(v);
@@ -451,6 +443,7 @@ int vcpu_create(struct vm *vm, unsigned index, unsigned core, struct vcpu **out)
 	v->vm = vm;
 	v->index = (uint16_t)index;
 	v->core = (uint16_t)core;
+	v->loop = &hv_loops[core];
 	v->state = VCPU_WAIT_SIPI;
 	hv_task_init(&v->task, core, vm->name, vcpu_run);
 	int ret = virt_ops->vcpu_init(v);

@@ -2,7 +2,9 @@
 #ifndef HV_VIRT_VCPU_IMPL_H
 #define HV_VIRT_VCPU_IMPL_H
 
+#include "kern/loop.h"
 #include "kern/sched.h"
+#include "virt/iobus.h"
 #include "virt/vcpu.h"
 #include "virt/virt.h"
 #include "virt/walk.h"
@@ -30,7 +32,8 @@ struct insn_hint {
 	uint64_t rip, cr3, cs_base;
 	const uint8_t *opcode; /* in guest memory */
 	uint16_t cs_attr;
-	uint8_t reason, len; /* 0: unused */
+	uint8_t reason; /* VEXIT_NONE: unused */
+	uint8_t len;
 };
 #define INSN_HINTS 16
 
@@ -45,6 +48,7 @@ struct vcpu {
 	struct hv_task task;
 	uint16_t index, core;
 	uint8_t state; /* enum vcpu_state */
+	bool shadow;   /* the last instruction was an STI or MOV SS that holds interrupts off */
 	bool irq_check;          /* look at the LAPIC before the next entry */
 	bool irq_window;         /* asked for */
 	bool cr8_watch;
@@ -59,7 +63,9 @@ struct vcpu {
 	_Atomic uint32_t signals;
 	_Atomic uint8_t sipi_vector;
 
+	struct hv_loop *loop; /* its core's */
 	struct insn_hint hints[INSN_HINTS];
+	struct io_hint io_hints[2]; /* by enum io_space */
 	/* Guest state that the neutral side switches. */
 	void *fpu; /* XSAVE area */
 	uint64_t xcr0;
@@ -90,7 +96,7 @@ void vcpu_reset(struct vcpu *v, bool init);
 void vcpu_inject(struct vcpu *v, uint8_t vector, bool has_error, uint32_t error);
 void vcpu_inject_gp(struct vcpu *v);
 void vcpu_inject_ud(struct vcpu *v);
-/* Moves RIP behind an instruction of `len` bytes; ends the interrupt shadow; single-step trap. */
+/* Moves RIP behind an instruction of `len` bytes; ends the interrupt shadow and RF; single-step trap. */
 void vcpu_skip(struct vcpu *v, unsigned len);
 /* 16, 32 or 64: the code segment's mode. */
 unsigned vcpu_code_bits(const struct vcpu *v);
@@ -107,6 +113,8 @@ int vcpu_load(struct vcpu *v, struct state_reader *r) HV_MUST_CHECK;
 /* ---- exit.c ---- */
 void vcpu_handle_exit(struct vcpu *v, struct virt_exit *e);
 /* ---- cpuid.c ---- */
+/* Asks the machine once; before the functions below. Idempotent. Loop context. */
+void virt_cpuid_init(void);
 void vcpu_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf, struct x86_cpuid *out);
 /* XCR0 bits a guest may set. */
 uint64_t virt_xcr0_mask(void);
@@ -132,12 +140,12 @@ void fpu_set_xcr0(struct vcpu *v, uint64_t xcr0);
 void fpu_set_tsc_aux(struct vcpu *v, uint64_t value);
 
 /*
- * Vendors ask this where host interrupts are held off, besides hv_core_pending(): a signal whose interrupt came after the last look at `signals`
- * and was taken by the host would otherwise wait in a guest that may never exit by itself.
+ * Vendors ask this where host interrupts are held off: the loop's work, its timer, or a signal whose interrupt came after the last look at
+ * them and was taken by the host would otherwise wait in a guest that may never exit by itself.
  */
-static inline bool vcpu_signaled(const struct vcpu *v)
+static inline bool vcpu_must_leave(const struct vcpu *v)
 {
-	return atomic_load_explicit(&v->signals, memory_order_acquire) != 0;
+	return hv_loop_wanted(v->loop) || atomic_load_explicit(&v->signals, memory_order_acquire) != 0;
 }
 
 #endif

@@ -87,7 +87,7 @@ void vcpu_save(struct vcpu *v, struct state_writer *w)
 	state_put_u32(w, atomic_load(&v->signals));
 	state_put_u8(w, v->state);
 	state_put_u8(w, atomic_load(&v->sipi_vector));
-	state_put_u8(w, virt_ops->shadow(v, -1));
+	state_put_u8(w, v->shadow);
 	state_put_u8(w, v->nmi_pending);
 	state_put_u8(w, v->nmi_blocked && !v->nmi_unblock);
 	state_put_u32(w, virt_xsave_bytes());

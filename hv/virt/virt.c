@@ -1,5 +1,5 @@
 /* Which vendor this machine has. */
-#include "virt/virt.h"
+#include "virt/vcpu_impl.h"
 
 #include <errno.h>
 #include <hv/log.h>
@@ -18,6 +18,7 @@ int virt_init(void)
 			" unrestricted guest, present and not disabled by firmware");
 		return -ENODEV;
 	}
+	virt_cpuid_init();
 	return 0;
 }
 

@@ -2,8 +2,8 @@
  * The vendor boundary: what AMD-V (svm/) and VT-x (vmx/) offer to the neutral vCPU core, and nothing more. A vendor turns its exit into the
  * neutral exit struct and never decides policy; the neutral side never names a vendor's field. At most twenty verbs.
  *
- * Register ownership: between two enters, general registers, RIP and RFLAGS are in struct vcpu; everything else is the vendor's and reached
- * by the get/set verbs. All per-vCPU verbs run on the vCPU's own core, or while it does not run.
+ * Register ownership: between two enters, general registers, RIP, RFLAGS and the interrupt shadow are in struct vcpu; everything else is
+ * the vendor's and reached by the get/set verbs. All per-vCPU verbs run on the vCPU's own core, or while it does not run.
  */
 #ifndef HV_VIRT_VIRT_H
 #define HV_VIRT_VIRT_H
@@ -77,7 +77,8 @@ struct virt_event {
 
 struct virt_exit {
 	uint8_t reason;   /* enum virt_exit_reason */
-	uint8_t insn_len; /* length of the instruction at RIP; 0: the machine does not tell */
+	uint8_t insn_len; /* length of the instruction at RIP; 0: the machine does not tell, and `code_at` says where it is */
+	uint8_t cr8;      /* the guest may move it without an exit */
 	struct virt_event interrupted; /* the event whose delivery the exit cut short */
 	union {
 		struct {
@@ -98,6 +99,10 @@ struct virt_exit {
 		} exception;
 		const char *text;
 	} u;
+	struct {
+		uint64_t cs_base, cr3;
+		uint16_t cs_attr;
+	} code_at;
 	uint64_t code, info1, info2; /* the vendor's own numbers, for the log */
 };
 
@@ -116,7 +121,8 @@ struct virt_ops {
 	/* Begin and end of a time slice on this core (per-core tags, debug registers). Loop context. */
 	void (*load)(struct vcpu *v);
 	void (*unload)(struct vcpu *v);
-	/* Runs the guest until its next exit. @pre load(). Interrupts are on before and after. VEXIT_NONE, and not entered, when hv_core_pending(). */
+	/* Runs the guest until its next exit. @pre load(). Interrupts are on before and after. VEXIT_NONE, and not entered, when
+	 * vcpu_must_leave(). */
 	void (*enter)(struct vcpu *v, struct virt_exit *exit);
 	void (*get_seg)(const struct vcpu *v, enum virt_seg_id id, struct virt_seg *seg);
 	void (*set_seg)(struct vcpu *v, enum virt_seg_id id, const struct virt_seg *seg);
@@ -131,8 +137,8 @@ struct virt_ops {
 	void (*irq_window)(struct vcpu *v, bool on);
 	/* Leave the guest when it executes IRET (VEXIT_NMI_WINDOW) or has executed it (VEXIT_NMI_OPEN), as the vendor can. */
 	void (*nmi_window)(struct vcpu *v, bool on);
-	/* STI/MOV SS shadow: get; -1 asks, 0 and 1 set. */
-	bool (*shadow)(struct vcpu *v, int set);
+	/* Sets or ends the STI/MOV SS shadow, v->shadow with it; `enter` keeps that up to date. */
+	void (*shadow)(struct vcpu *v, bool on);
 	/* Also leave the guest when it writes CR8 (an interrupt waits for a lower TPR). */
 	void (*watch_cr8)(struct vcpu *v, bool on);
 };

@@ -13,8 +13,13 @@ struct row {
 /* An intercepted instruction: its length, when the processor tells (NRIP save, APM 15.7.1). */
 static void decode_instruction(struct vcpu *v, const struct vmcb *b, struct virt_exit *e)
 {
-	if (svm_features.next_rip)
+	if (svm_features.next_rip) {
 		e->insn_len = (uint8_t)(b->next_rip - b->rip);
+		return;
+	}
+	e->code_at.cs_base = b->cs.base;
+	e->code_at.cs_attr = b->cs.attr;
+	e->code_at.cr3 = b->cr3;
 }
 
 /* 15.10.2: EXITINFO1 describes the access, EXITINFO2 is the next RIP on every processor. */

@@ -149,7 +149,7 @@ static int vm_init(struct vm *vm)
 	struct virt_vm *n = hv_pages_alloc(HV_ORDER_4K);
 	if (!n)
 		return -ENOMEM;
-	ret = svm_npt_create(n, vm->gmem, svm_features.gib_pages);
+	ret = nested_create(&n->npt, &svm_npt_format, vm->gmem, svm_features.gib_pages);
 	if (ret) {
 		hv_pages_free(n, HV_ORDER_4K);
 		return ret;
@@ -162,7 +162,7 @@ static void vm_free(struct vm *vm)
 {
 	if (!vm->virt)
 		return;
-	svm_npt_destroy(vm->virt);
+	nested_destroy(&vm->virt->npt);
 	hv_pages_free(vm->virt, HV_ORDER_4K);
 	vm->virt = NULL;
 }
@@ -186,7 +186,7 @@ static void set_controls(struct vcpu *v, struct vmcb *b)
 	b->tsc_offset = (uint64_t)v->vm->tsc_offset;
 	b->v_control = VMCB_V_INTR_MASKING;
 	b->np_enable = 1;
-	b->n_cr3 = v->vm->virt->npt_root.v;
+	b->n_cr3 = v->vm->virt->npt.root_pa.v;
 }
 
 static int vcpu_init(struct vcpu *v)
@@ -348,7 +348,7 @@ static void enter(struct vcpu *v, struct virt_exit *e)
 	if (v->virt->asid_generation != c->generation)
 		take_asid(v, c);
 	clgi();
-	if (hv_core_pending() || vcpu_signaled(v)) {
+	if (vcpu_must_leave(v)) {
 		stgi();
 		e->reason = VEXIT_NONE;
 		undelivered(v, false, &e->interrupted);
@@ -365,6 +365,8 @@ static void enter(struct vcpu *v, struct virt_exit *e)
 	v->regs[VREG_RSP] = b->rsp;
 	v->rip = b->rip;
 	v->rflags = b->rflags;
+	v->shadow = b->shadow & 1;
+	e->cr8 = b->v_tpr & 15;
 	svm_decode_exit(v, e);
 }
 
@@ -533,13 +535,9 @@ static void nmi_window(struct vcpu *v, bool on)
 	intercept1(v, BIT(SVM_IRET), on);
 }
 
-static bool shadow(struct vcpu *v, int set)
+static void shadow(struct vcpu *v, bool on)
 {
-	struct vmcb *b = v->virt->vmcb;
-	bool was = b->shadow & 1;
-	if (set >= 0)
-		b->shadow = set ? 1 : 0;
-	return was;
+	v->virt->vmcb->shadow = v->shadow = on;
 }
 
 static void watch_cr8(struct vcpu *v, bool on)

@@ -2,6 +2,7 @@
 #ifndef HV_VIRT_SVM_SVM_IMPL_H
 #define HV_VIRT_SVM_SVM_IMPL_H
 
+#include "virt/nested.h"
 #include "virt/svm/check.h"
 #include "virt/vcpu_impl.h"
 
@@ -19,8 +20,7 @@ struct virt_vcpu {
 
 /* vm.virt. Constant while the VM runs. */
 struct virt_vm {
-	hpa_t npt_root;
-	uint64_t *root;
+	struct nested npt;
 };
 
 struct svm_features {
@@ -35,8 +35,7 @@ void svm_world_switch(uint64_t *regs, uint64_t vmcb_pa, uint64_t host_pa);
 void svm_decode_exit(struct vcpu *v, struct virt_exit *e);
 /* svm.c: the guest touched a debug register. */
 void svm_dr_load(struct vcpu *v);
-/* npt.c: nested page tables of all guest RAM. -ENOMEM. */
-int svm_npt_create(struct virt_vm *n, const struct gmem *gmem, bool gib_pages) HV_MUST_CHECK;
-void svm_npt_destroy(struct virt_vm *n);
+/* npt.c */
+extern const struct nested_format svm_npt_format;
 
 #endif

@@ -187,11 +187,12 @@ static int vm_init(struct vm *vm)
 	struct virt_vm *n = hv_pages_alloc(HV_ORDER_4K);
 	if (!n)
 		return -ENOMEM;
-	ret = vmx_ept_create(n, vm->gmem, vmx_features.gib_pages, vmx_features.accessed_dirty);
+	ret = nested_create(&n->ept, &vmx_ept_format, vm->gmem, vmx_features.gib_pages);
 	if (ret) {
 		hv_pages_free(n, HV_ORDER_4K);
 		return ret;
 	}
+	n->eptp = vmx_ept_pointer(&n->ept, vmx_features.accessed_dirty);
 	vm->virt = n;
 	return 0;
 }
@@ -200,7 +201,7 @@ static void vm_free(struct vm *vm)
 {
 	if (!vm->virt)
 		return;
-	vmx_ept_destroy(vm->virt);
+	nested_destroy(&vm->virt->ept);
 	hv_pages_free(vm->virt, HV_ORDER_4K);
 	vm->virt = NULL;
 }
@@ -651,13 +652,14 @@ static void read_state(struct vcpu *v, bool entered)
 	v->rip = s->rip = rd(VMCS_rip);
 	v->regs[VREG_RSP] = s->rsp = rd(VMCS_rsp);
 	v->rflags = s->rflags = rd(VMCS_rflags);
+	v->shadow = rd(VMCS_interruptibility) & (BLOCKED_STI | BLOCKED_MOV_SS);
 }
 
 static void enter(struct vcpu *v, struct virt_exit *e)
 {
 	struct virt_vcpu *s = v->virt;
 	__asm__ volatile("cli" : : : "memory");
-	if (hv_core_pending() || vcpu_signaled(v)) {
+	if (vcpu_must_leave(v)) {
 		__asm__ volatile("sti" : : : "memory");
 		e->reason = VEXIT_NONE;
 		vmx_event_from(s->event, s->event_error, &e->interrupted);
@@ -671,6 +673,7 @@ static void enter(struct vcpu *v, struct virt_exit *e)
 	__asm__ volatile("sti" : : : "memory");
 	uint32_t event = entered && !(s->exit.reason & VMX_EXIT_ENTRY_FAILED) ? (uint32_t)rd(VMCS_idt_event) : 0;
 	vmx_event_from(event, event & EVENT_ERROR ? (uint32_t)rd(VMCS_idt_error) : 0, &e->interrupted);
+	e->cr8 = (uint8_t)cr8_get(v);
 	vmx_decode_exit(v, e);
 }
 
@@ -907,18 +910,18 @@ static void nmi_window(struct vcpu *v, bool on)
 	release(v);
 }
 
-static bool shadow(struct vcpu *v, int set)
+static void shadow(struct vcpu *v, bool on)
 {
 	acquire(v);
 	uint64_t was = rd(VMCS_interruptibility), now = was & ~(uint64_t)(BLOCKED_STI | BLOCKED_MOV_SS);
-	if (set > 0)
+	if (on)
 		now |= v->rflags & FLAGS_IF ? BLOCKED_STI : BLOCKED_MOV_SS;
-	if (set >= 0 && now != was) {
+	if (now != was) {
 		wr(VMCS_interruptibility, now);
-		wr(VMCS_pending_debug, set && v->rflags & FLAGS_TF ? 1u << 14 : 0);
+		wr(VMCS_pending_debug, on && v->rflags & FLAGS_TF ? 1u << 14 : 0);
 	}
+	v->shadow = on;
 	release(v);
-	return was & (BLOCKED_STI | BLOCKED_MOV_SS);
 }
 
 static void watch_cr8(struct vcpu *v, bool on)

@@ -3,6 +3,7 @@
 #ifndef HV_VIRT_VMX_VMX_IMPL_H
 #define HV_VIRT_VMX_VMX_IMPL_H
 
+#include "virt/nested.h"
 #include "virt/vcpu_impl.h"
 #include "virt/vmx/check.h"
 
@@ -39,7 +40,7 @@ struct virt_vcpu {
 /* vm.virt. Constant while the VM runs, but for `seen`, one byte a core, written by that core. */
 struct virt_vm {
 	uint64_t eptp;
-	uint64_t *root;
+	struct nested ept;
 	bool seen[HV_MAX_CORES]; /* this core has dropped what an older table at the same address left in its TLB */
 };
 
@@ -76,8 +77,8 @@ void vmx_block_nmi(struct vcpu *v);
 /* The rule that the current VMCS breaks. */
 const char *vmx_why_invalid(void);
 
-/* ept.c: nested page tables of all guest RAM. -ENOMEM. */
-int vmx_ept_create(struct virt_vm *n, const struct gmem *gmem, bool gib_pages, bool accessed_dirty) HV_MUST_CHECK;
-void vmx_ept_destroy(struct virt_vm *n);
+/* ept.c: what the tables of virt/nested.c look like here, and the VMCS's pointer to them. */
+extern const struct nested_format vmx_ept_format;
+uint64_t vmx_ept_pointer(const struct nested *n, bool accessed_dirty);
 
 #endif

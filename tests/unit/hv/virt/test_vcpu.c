@@ -17,7 +17,7 @@ static uint64_t control[VCTL_COUNT];
 static struct virt_seg segs[VSEG_COUNT];
 static struct virt_event injected;
 static unsigned entries, ended_calls;
-static bool window, nmi_window, shadowed, watching;
+static bool window, nmi_window, watching;
 static uint8_t script[64];
 static unsigned script_at, script_len;
 static struct virt_event cut_short;
@@ -45,7 +45,7 @@ static void fake_enter(struct vcpu *v, struct virt_exit *e)
 {
 	memset(e, 0, sizeof(*e));
 	entries++;
-	if (hv_core_pending() || script_at == script_len) {
+	if (vcpu_must_leave(v) || hv_core_pending() || script_at == script_len) {
 		e->reason = VEXIT_NONE;
 		hv_core_wake(0); /* ends the slice */
 		return;
@@ -54,6 +54,7 @@ static void fake_enter(struct vcpu *v, struct virt_exit *e)
 		on_enter(v);
 	e->reason = script[script_at++];
 	e->insn_len = 1;
+	e->cr8 = (uint8_t)control[VCTL_CR8];
 	e->interrupted = cut_short;
 	cut_short.valid = false;
 }
@@ -93,12 +94,9 @@ static void set_nmi_window(struct vcpu *v, bool on)
 {
 	nmi_window = on;
 }
-static bool shadow(struct vcpu *v, int set)
+static void shadow(struct vcpu *v, bool on)
 {
-	bool was = shadowed;
-	if (set >= 0)
-		shadowed = set;
-	return was;
+	v->shadow = on;
 }
 static void watch_cr8(struct vcpu *v, bool on)
 {
@@ -206,10 +204,11 @@ static int setup(void **state)
 	memset(&vm, 0, sizeof(vm));
 	memset(control, 0, sizeof(control));
 	entries = script_at = script_len = acks = lapic_resets = ended_calls = 0;
-	window = nmi_window = shadowed = blocked = watching = false;
+	window = nmi_window = blocked = watching = false;
 	injected.valid = cut_short.valid = false;
 	on_enter = NULL;
 	irq = -1;
+	virt_cpuid_init();
 	if (gmem_create(GMEM_UNIT, &vm.gmem) || vcpu_create(&vm, 0, 0, &v))
 		return -1;
 	vm.vcpus[0] = v;
@@ -251,10 +250,10 @@ static void interrupt_waits_for_if_and_shadow(void **state)
 	assert_false(injected.valid);
 	assert_true(window);
 	v->rflags |= FLAGS_IF;
-	shadowed = true;
+	v->shadow = true;
 	RUN(VEXIT_IRQ_WINDOW);
 	assert_int_equal(acks, 0);
-	shadowed = false;
+	v->shadow = false;
 	RUN(VEXIT_INTERRUPT);
 	assert_true(injected.valid && injected.vector == 0x40 && injected.type == VEVENT_INTERRUPT);
 	assert_int_equal(acks, 1);
