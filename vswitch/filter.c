@@ -1,6 +1,8 @@
 /* The filters in their order. Owner: the switch's core. */
 #include "filter.h"
 
+#include "gro.h"
+
 struct filter {
 	uint16_t bit; /* in vsw_port.filters_in or filters_out */
 	vsw_filter_fn run;
@@ -8,7 +10,7 @@ struct filter {
 
 /* The end of each list: a bit of no filter. */
 static const struct filter filters_in[] = {{0, NULL}};
-static const struct filter filters_out[] = {{0, NULL}};
+static const struct filter filters_out[] = {{VSW_FILTER_GRO, vsw_gro_filter}, {0, NULL}};
 
 static unsigned run(const struct filter *f, uint16_t on, struct vsw_port *p, struct rte_mbuf **frames, unsigned n)
 {

@@ -7,6 +7,7 @@
  *
  * Owner: the switch's core.
  */
+#include "gro.h"
 #include "offload.h"
 #include "vlan.h"
 
@@ -333,7 +334,10 @@ static void guest_set_client(struct netport *np, const struct netport_client *cl
 
 static void guest_set_features(struct netport *np, uint32_t features)
 {
-	from_np(np)->features = features & OFFERED;
+	struct guest_port *g = from_np(np);
+
+	g->features = features & OFFERED;
+	vsw_gro_set(&g->port, g->features);
 }
 
 static void guest_set_mac(struct netport *np, const uint8_t mac[6])

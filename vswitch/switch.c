@@ -5,6 +5,7 @@
  * Owner: the core given to vsw_create. mbuf pools are apart by who can hold buffers: guests' frames (and copies of flooded ones), vmks'
  * frames, and uplink receive rings; so a guest that floods, or a full uplink, leaves the hypervisor's own storage traffic its buffers.
  */
+#include "gro.h"
 #include "switch.h"
 
 #include <errno.h>
@@ -196,9 +197,12 @@ int vsw_create(const struct vsw_config *config, unsigned core, struct vsw **out)
 	err = pools_create(v);
 	if (err)
 		goto free_vsw;
-	err = switches_create(v);
+	err = vsw_gro_create(v);
 	if (err)
 		goto free_pools;
+	err = switches_create(v);
+	if (err)
+		goto free_gro;
 	v->tick.fn = tick;
 	hv_timer_arm(&v->tick, hv_now_ns() + TICK_NS);
 	v->watch.fn = watch;
@@ -208,6 +212,8 @@ int vsw_create(const struct vsw_config *config, unsigned core, struct vsw **out)
 	hv_poller_add(&v->poller);
 	*out = v;
 	return 0;
+free_gro:
+	vsw_gro_destroy(v);
 free_pools:
 	pools_free(v);
 free_vsw:
@@ -226,6 +232,7 @@ void vsw_destroy(struct vsw *v)
 	}
 	hv_timer_cancel(&v->notify); /* a detached uplink makes another the active one, which begins to notify */
 	switches_free(v);
+	vsw_gro_destroy(v);
 	pools_free(v);
 	hv_contig_free(v, sizeof(*v));
 }

@@ -65,6 +65,11 @@ enum vsw_port_flag {
 	VSW_PF_TRUNK = 1u << 5, /* its frames carry tags */
 };
 
+/* Filters, by what they do: bits of vsw_port.filters_in and filters_out (filter.c has their order). */
+enum vsw_filter_bit {
+	VSW_FILTER_GRO = 1u << 0,
+};
+
 struct vsw_port {
 	/* Per frame. */
 	uint16_t index, flags, staged;
@@ -119,6 +124,7 @@ struct vsw {
 	struct vsw_portgroup portgroups[VSW_MAX_PORTGROUPS];
 	struct vsw_uplink *uplinks[VSW_MAX_UPLINKS];
 	struct vsw_config config;
+	void *gro; /* rte_gro's table (gro.c) */
 	struct hv_timer tick, watch, notify;
 	struct hv_poller poller;
 };

@@ -209,7 +209,7 @@ void kit_link(unsigned i, bool up)
 	native_core_step();
 }
 
-void kit_wire_in(unsigned uplink, const uint8_t *frame, uint32_t len, uint64_t rx_flags)
+void kit_wire_put(unsigned uplink, const uint8_t *frame, uint32_t len, uint64_t rx_flags)
 {
 	struct rte_mbuf *m = rte_pktmbuf_alloc(wire_pool);
 
@@ -217,6 +217,11 @@ void kit_wire_in(unsigned uplink, const uint8_t *frame, uint32_t len, uint64_t r
 	memcpy(rte_pktmbuf_append(m, (uint16_t)len), frame, len);
 	m->ol_flags = rx_flags;
 	assert_int_equal(rte_ring_enqueue(wires[uplink].rx, m), 0);
+}
+
+void kit_wire_in(unsigned uplink, const uint8_t *frame, uint32_t len, uint64_t rx_flags)
+{
+	kit_wire_put(uplink, frame, len, rx_flags);
 	native_core_step();
 }
 

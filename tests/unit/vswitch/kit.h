@@ -59,6 +59,8 @@ bool kit_checksums_good(const uint8_t *frame, uint32_t len);
 void kit_send(struct guest *g, const uint8_t *frame, uint32_t len, uint32_t seg_len, const struct netport_offload *off);
 /* Puts a frame on the wire of an uplink and steps the core. */
 void kit_wire_in(unsigned uplink, const uint8_t *frame, uint32_t len, uint64_t rx_flags);
+/* The same without a step: several arrive in one burst. */
+void kit_wire_put(unsigned uplink, const uint8_t *frame, uint32_t len, uint64_t rx_flags);
 /* Takes a frame off the wire; 0 = none. */
 uint32_t kit_wire_out(unsigned uplink, uint8_t *frame);
 
