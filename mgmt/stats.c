@@ -199,6 +199,24 @@ static void stats_memory(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct
 	yyjson_mut_obj_add_uint(doc, o, "base_bytes", inv->parts.base_memory_bytes);
 }
 
+static void stats_cores(yyjson_mut_doc *doc, yyjson_mut_val *root)
+{
+	yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, root, "cores");
+
+	for (unsigned i = 0; i < hv_core_count(); i++) {
+		yyjson_mut_val *o = yyjson_mut_arr_add_obj(doc, list);
+		struct hv_core_stats s;
+
+		hv_core_stats(i, &s);
+		yyjson_mut_obj_add_uint(doc, o, "rounds", s.rounds);
+		yyjson_mut_obj_add_uint(doc, o, "busy_rounds", s.busy_rounds);
+		yyjson_mut_obj_add_uint(doc, o, "sleeps", s.sleeps);
+		yyjson_mut_obj_add_uint(doc, o, "sleep_ns", s.sleep_ns);
+		yyjson_mut_obj_add_uint(doc, o, "slices", s.task_slices);
+		yyjson_mut_obj_add_uint(doc, o, "run_ns", s.task_ns);
+	}
+}
+
 static void stats_datastores(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct inventory *inv)
 {
 	yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, root, "datastores");
@@ -241,5 +259,6 @@ yyjson_mut_doc *stats_host(struct inventory *inv)
 		stats_machine(doc, vms, disks, ports, &inv->machines[i]);
 	stats_datastores(doc, root, inv);
 	stats_memory(doc, root, inv);
+	stats_cores(doc, root);
 	return doc;
 }

@@ -6,21 +6,21 @@
  *      |  '--slice over, or hv_core_pending()--.
  *      '--a task is ready---------------------> GUEST
  *
- * With a ready task, idle pollers are armed at once and the task gets a long slice; while pollers are busy they get BUSY_SHARE_NS, then the task
- * gets a short slice unarmed, and so on in turn: with one core both make progress.
+ * With a ready task, idle pollers are armed at once and the task gets a long slice; while pollers are busy they get BUSY_SHARE_NS, then the
+ * task gets a short slice unarmed, and so on in turn: with one core both make progress.
  *
- * A sleep that ends soon was not worth its price: the guest's kick is an exit, the interrupt another, and both wait for the wake-up. So after each
- * sleep shorter than the longest budget the next budget doubles, and one long sleep brings it back: a guest with one request in flight
- * after the other finds the core polling; a core without work polls 50 us and sleeps.
+ * A sleep that ends soon was not worth its price: the guest's kick is an exit, the interrupt another, and both wait for the wake-up. So
+ * after each sleep shorter than the longest budget the next budget doubles, and one long sleep brings it back: a guest with one request in
+ * flight after the other finds the core polling; a core without work polls 50 us and sleeps.
  */
-#include "arch/arch.h"
 #include "kern/loop.h"
+#include "arch/arch.h"
 
-#define IDLE_BUDGET_NS 50000ull   /* empty polling before the core sleeps, when sleeps are long */
-#define IDLE_BUDGET_MAX_NS 400000ull  /* ... when they are short; less than the nap of a NIC without interrupts (drivers/nic/eal/interrupts.c) */
-#define BUSY_SHARE_NS 100000ull   /* busy polling before a ready task gets a slice */
-#define BUSY_SLICE_NS 250000ull   /* slice of a task while pollers are busy */
-#define FAIR_SLICE_NS 4000000ull  /* slice when several tasks are ready */
+#define IDLE_BUDGET_NS 50000ull /* empty polling before the core sleeps, when sleeps are long */
+#define IDLE_BUDGET_MAX_NS                                                                                                                 \
+	400000ull               /* ... when they are short; less than the nap of a NIC without interrupts (drivers/nic/eal/interrupts.c) */
+#define BUSY_SHARE_NS 100000ull /* busy polling before a ready task gets a slice */
+#define BUSY_SLICE_NS 250000ull /* slice of a task while pollers are busy */
 
 struct hv_loop hv_loops[HV_MAX_CORES];
 
@@ -158,37 +158,46 @@ static void adapt_budget(struct hv_loop *l, uint64_t slept_ns)
 	l->idle_budget_ns = slept_ns < IDLE_BUDGET_MAX_NS ? HV_MIN(2 * l->idle_budget_ns, IDLE_BUDGET_MAX_NS) : IDLE_BUDGET_NS;
 }
 
+static void halt(struct hv_loop *l)
+{
+	uint64_t start_ns = hv_now_ns();
+
+	__atomic_store_n(&l->asleep_since_ns, start_ns, __ATOMIC_RELAXED);
+	arch_halt();
+	__atomic_store_n(&l->asleep_since_ns, 0, __ATOMIC_RELAXED);
+	l->sleeps++;
+	l->sleep_ns += hv_now_ns() - start_ns;
+}
+
 static void sleep_until_woken(struct hv_loop *l)
 {
-	uint64_t start_ns = hv_now_ns(), slept_ns;
+	uint64_t start_ns = hv_now_ns();
 
 	if (!arm_pollers(l))
 		return;
 	leave_polling(l, LOOP_SLEEPING, UINT64_MAX);
 	(void)arch_irq_save(); /* arch_halt and arch_irq_on turn them on again */
-	if (hv_core_pending()) {
+	if (hv_core_pending())
 		arch_irq_on();
-	} else {
-		arch_halt();
-		l->sleeps++;
-	}
+	else
+		halt(l);
 	enter_polling(l);
 	disarm_pollers(l, NULL);
-	slept_ns = hv_now_ns() - start_ns;
-	l->sleep_ns += slept_ns;
-	adapt_budget(l, slept_ns);
+	adapt_budget(l, hv_now_ns() - start_ns);
 }
 
 static void run_task(struct hv_loop *l, bool busy, uint64_t now_ns)
 {
-	struct hv_task *t = hv_sched_peek(l);
-	bool alone = !t->next && !atomic_load_explicit(&l->woken_tasks, memory_order_relaxed);
-	uint64_t until_ns = busy ? now_ns + BUSY_SLICE_NS : alone ? UINT64_MAX : now_ns + FAIR_SLICE_NS;
+	uint64_t slice_ns, until_ns;
+	struct hv_task *t = hv_sched_next(l, &slice_ns);
 
+	if (busy)
+		slice_ns = HV_MIN(slice_ns, BUSY_SLICE_NS);
+	until_ns = slice_ns == UINT64_MAX ? UINT64_MAX : now_ns + slice_ns;
 	if (!busy && !arm_pollers(l))
 		return;
 	leave_polling(l, LOOP_GUEST, until_ns);
-	hv_sched_slice(l, until_ns);
+	hv_sched_slice(l, t, until_ns);
 	enter_polling(l);
 	if (!busy)
 		disarm_pollers(l, NULL);
@@ -210,7 +219,7 @@ void hv_loop_turn(void)
 		if (!l->idle_since_ns)
 			l->idle_since_ns = now_ns;
 	}
-	if (hv_sched_peek(l)) {
+	if (hv_sched_ready(l)) {
 		if (!busy || now_ns - l->busy_since_ns >= BUSY_SHARE_NS)
 			run_task(l, busy, now_ns);
 		return;
@@ -224,4 +233,19 @@ void hv_loop_turn(void)
 	}
 	sleep_until_woken(l);
 	l->idle_since_ns = 0;
+}
+
+void hv_core_stats(unsigned core, struct hv_core_stats *out)
+{
+	const struct hv_loop *l = &hv_loops[core];
+	uint64_t since_ns = __atomic_load_n(&l->asleep_since_ns, __ATOMIC_RELAXED), now_ns = hv_now_ns();
+
+	*out = (struct hv_core_stats){
+		.rounds = l->rounds,
+		.busy_rounds = l->busy_rounds,
+		.sleeps = l->sleeps,
+		.sleep_ns = l->sleep_ns + (since_ns && since_ns < now_ns ? now_ns - since_ns : 0),
+		.task_slices = l->task_slices,
+		.task_ns = l->task_ns,
+	};
 }

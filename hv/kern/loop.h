@@ -2,16 +2,16 @@
  * The run loop of a core, private to hv/kern and the port under it (hv/arch, tests/native).
  *
  * `wake` means "the loop has something to do". It is set by any core and cleared by the owner before it looks at its inbox, so that nothing
- * posted is missed. `where` says whether the owner will look at `wake` by itself (POLLING) or needs an interrupt (SLEEPING, GUEST). The owner
- * stores `where` before it loads `wake`; a waker stores `wake` before it loads `where`; both sequentially consistent: one of them sees
- * the other.
+ * posted is missed. `where` says whether the owner will look at `wake` by itself (POLLING) or needs an interrupt (SLEEPING, GUEST). The
+ * owner stores `where` before it loads `wake`; a waker stores `wake` before it loads `where`; both sequentially consistent: one of them
+ * sees the other.
  */
 #ifndef HV_KERN_LOOP_H
 #define HV_KERN_LOOP_H
 
+#include "kern/sched.h"
 #include <hv/core.h>
 #include <stdatomic.h>
-#include "kern/sched.h"
 
 enum hv_loop_where { LOOP_POLLING, LOOP_SLEEPING, LOOP_GUEST };
 
@@ -31,15 +31,18 @@ struct hv_loop {
 	struct hv_timer *timers;               /* pairing heap, earliest at the root */
 	uint64_t hw_deadline_ns;               /* what the hardware timer is set to while not POLLING */
 	struct hv_fiber_queue ready;
-	struct hv_fiber *fiber;  /* running now */
-	void *loop_sp;           /* the loop's own context while a fiber runs */
-	void *stack_keep;        /* for arch_stack_leave */
-	struct hv_task *tasks, *tasks_tail; /* ready, in turn */
+	struct hv_fiber *fiber; /* running now */
+	void *loop_sp;          /* the loop's own context while a fiber runs */
+	void *stack_keep;       /* for arch_stack_leave */
+	struct hv_task *tasks;  /* ready, by virtual time */
+	struct hv_task *last;   /* the one that ran last, when it is still ready */
 	struct hv_task *running;
-	uint64_t busy_since_ns;  /* start of the current run of busy rounds without a slice, 0 = none */
-	uint64_t idle_since_ns;  /* start of the current run of empty rounds, 0 = none */
-	uint64_t idle_budget_ns; /* empty polling before a sleep; follows how long sleeps are */
-	uint64_t rounds, busy_rounds, sleeps, sleep_ns;
+	uint64_t floor_ns;        /* virtual time of the task that had run least */
+	uint64_t busy_since_ns;   /* start of the current run of busy rounds without a slice, 0 = none */
+	uint64_t idle_since_ns;   /* start of the current run of empty rounds, 0 = none */
+	uint64_t idle_budget_ns;  /* empty polling before a sleep; follows how long sleeps are */
+	uint64_t asleep_since_ns; /* 0: not halted */
+	uint64_t rounds, busy_rounds, sleeps, sleep_ns, task_slices, task_ns;
 };
 
 extern struct hv_loop hv_loops[HV_MAX_CORES];
@@ -66,7 +69,8 @@ static inline void hv_loop_timer_fired(void)
 
 /* Prepares the loop of `core`; before any other core may post to it. */
 void hv_loop_init(unsigned core);
-/* One turn of the calling core: a round of messages, timers, pollers and fibers, then a slice of a ready task, or a sleep when all is idle. */
+/* One turn of the calling core: a round of messages, timers, pollers and fibers, then a slice of a ready task, or a sleep when all is idle.
+ */
 void hv_loop_turn(void);
 
 /* The parts of a round; each returns how much it did. Owner core. */
@@ -77,9 +81,11 @@ unsigned hv_fiber_run(struct hv_loop *l);
 /* Earliest deadline, UINT64_MAX when none. */
 uint64_t hv_timer_next(const struct hv_loop *l);
 
-/* Tasks (sched.c): the next ready task or NULL; runs a slice of it. */
-struct hv_task *hv_sched_peek(struct hv_loop *l);
-void hv_sched_slice(struct hv_loop *l, uint64_t until_ns);
+/* Tasks (sched.c). */
+bool hv_sched_ready(struct hv_loop *l);
+/* Whose turn it is, and how long it may run before another's comes (UINT64_MAX: no other is ready). @pre hv_sched_ready() */
+struct hv_task *hv_sched_next(struct hv_loop *l, uint64_t *slice_ns);
+void hv_sched_slice(struct hv_loop *l, struct hv_task *t, uint64_t until_ns);
 
 /* Called by arch_context_start on a new fiber's stack. */
 _Noreturn void hv_fiber_enter(void);

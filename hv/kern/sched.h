@@ -1,6 +1,6 @@
 /*
  * What a core runs when its loop has no other work: tasks that take time slices. A vCPU is the only kind of task.
- * A task belongs to one core; fair round-robin among ready tasks; a task that is not ready costs nothing.
+ * A task belongs to one core. Ready tasks of a core get equal time, whatever interrupts them; a task that is not ready costs nothing.
  */
 #ifndef HV_KERN_SCHED_H
 #define HV_KERN_SCHED_H
@@ -19,13 +19,15 @@ struct hv_task {
 	/* The loop's. */
 	struct hv_task *next;
 	uint16_t core;
-	uint8_t state; /* atomically: idle, ready, running, running+woken */
+	uint8_t state;       /* atomically: idle, ready, running, running+woken */
+	uint64_t virtual_ns; /* what it has run, raised when it was asleep: who has least is next */
 	uint64_t run_ns, slices;
 };
 
 /* Binds a task to a core; not ready. Any core, before its first wake. */
 void hv_task_init(struct hv_task *t, unsigned core, const char *name, bool (*run)(struct hv_task *t, uint64_t until_ns));
-/* Makes it ready and wakes its core; if it is running on another core, sends that core an IPI so that the guest is left. A wake is never lost. Any core, any context. */
+/* Makes it ready and wakes its core; if it is running on another core, sends that core an IPI so that the guest is left. A wake is never
+ * lost. Any core, any context. */
 void hv_task_wake(struct hv_task *t);
 /* Takes a task that is not ready off its core for good. Loop context on its core. */
 void hv_task_remove(struct hv_task *t);

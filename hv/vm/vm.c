@@ -119,15 +119,15 @@ static int check_config(const struct vm_config *c)
 	return 0;
 }
 
-/* The least loaded core of the mask, by vCPUs given out so far. */
+static uint16_t vcpus_on_core[HV_MAX_CORES];
+
+/* The core of the mask that has the fewest vCPUs. */
 static unsigned pick_core(uint64_t mask)
 {
-	static uint16_t given[HV_MAX_CORES];
 	unsigned best = HV_MAX_CORES;
 	for (unsigned i = 0; i < hv_core_count(); i++)
-		if (mask >> i & 1 && (best == HV_MAX_CORES || given[i] < given[best]))
+		if (mask >> i & 1 && (best == HV_MAX_CORES || vcpus_on_core[i] < vcpus_on_core[best]))
 			best = i;
-	given[best]++;
 	return best;
 }
 
@@ -172,19 +172,23 @@ static void free_virt(struct vm *vm)
 
 static void free_vcpus(struct vm *vm)
 {
-	for (unsigned i = 0; i < vm->cpu_count; i++)
+	for (unsigned i = 0; i < vm->cpu_count; i++) {
+		vcpus_on_core[vcpu_core(vm->vcpus[i])]--;
 		vcpu_destroy(vm->vcpus[i]);
+	}
 	vm->cpu_count = 0;
 }
 
 static int make_vcpus(struct vm *vm)
 {
 	for (unsigned i = 0; i < vm->config.cpus; i++) {
-		int ret = vcpu_create(vm, i, pick_core(vm->config.vcpu_core_mask), &vm->vcpus[i]);
+		unsigned core = pick_core(vm->config.vcpu_core_mask);
+		int ret = vcpu_create(vm, i, core, &vm->vcpus[i]);
 		if (ret) {
 			free_vcpus(vm);
 			return ret;
 		}
+		vcpus_on_core[core]++;
 		vm->cpu_count = i + 1;
 	}
 	atomic_store(&vm->vcpus_in, vm->cpu_count);

@@ -1,8 +1,8 @@
 /*
  * How work runs: cores, pollers, messages, timers, fibers (docs/internals/cores.md).
  *
- * Each core runs one loop: messages, expired timers, pollers, ready fibers, then a time slice of a ready vCPU, else sleep. One core owns each
- * object; other cores send it messages. Nothing here allocates or locks on a data path.
+ * Each core runs one loop: messages, expired timers, pollers, ready fibers, then a time slice of a ready vCPU, else sleep. One core owns
+ * each object; other cores send it messages. Nothing here allocates or locks on a data path.
  *
  * Contexts: "loop" = called from a core's loop (poller, message, timer, fiber; host FPU state live, may call any layer); "exit" = a guest's
  * exit on a vCPU core (guest FPU state live: only hv code); "irq" = a host interrupt handler (may only note and wake).
@@ -24,6 +24,15 @@ uint64_t hv_now_ns(void);
 uint64_t hv_tsc_hz(void);
 /* Wall clock (from the RTC at boot), nanoseconds since 1970-01-01 UTC. Any context. */
 uint64_t hv_wall_ns(void);
+
+/* What a core's loop has done since boot. */
+struct hv_core_stats {
+	uint64_t rounds, busy_rounds;  /* turns of the loop; those that found work */
+	uint64_t sleeps, sleep_ns;     /* times and time halted, the sleep under way included */
+	uint64_t task_slices, task_ns; /* slices and time of vCPUs */
+};
+/* Any core, any context; another core's numbers are not all of one moment. @pre core < hv_core_count() */
+void hv_core_stats(unsigned core, struct hv_core_stats *out);
 
 /* ---- pollers ---- */
 struct hv_poller {
@@ -51,8 +60,8 @@ struct hv_msg {
 	uint8_t posted; /* the loop's: set from post until fn starts */
 };
 /*
- * Posts m to `core` and wakes it. Lock-free; any core, any context. Returns false, and changes nothing, when m is already posted and has not
- * started (so a message is also an edge-triggered "something changed" flag). @pre m->fn set, m zeroed before its first use
+ * Posts m to `core` and wakes it. Lock-free; any core, any context. Returns false, and changes nothing, when m is already posted and has
+ * not started (so a message is also an edge-triggered "something changed" flag). @pre m->fn set, m zeroed before its first use
  */
 bool hv_msg_post(unsigned core, struct hv_msg *m);
 
@@ -84,12 +93,13 @@ void hv_fiber_wake(struct hv_fiber *f);
 
 /* ---- host interrupts ---- */
 /*
- * Allocates a vector on `core` that calls fn(arg) in irq context; fn may only note and hv_core_wake/hv_msg_post. Returns the vector or -ENOSPC.
- * Loop context.
+ * Allocates a vector on `core` that calls fn(arg) in irq context; fn may only note and hv_core_wake/hv_msg_post. Returns the vector or
+ * -ENOSPC. Loop context.
  */
 int hv_irq_alloc(unsigned core, void (*fn)(void *arg), void *arg) HV_MUST_CHECK;
 void hv_irq_free(unsigned core, int vector);
-/* Address and data that a device writes to raise `vector` on `core` (Intel SDM vol. 3 "Message Signalled Interrupts", APM vol. 2 ch. 16). */
+/* Address and data that a device writes to raise `vector` on `core` (Intel SDM vol. 3 "Message Signalled Interrupts", APM vol. 2 ch. 16).
+ */
 void hv_msi_message(unsigned core, int vector, uint64_t *address, uint32_t *data);
 
 #endif
