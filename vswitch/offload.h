@@ -54,5 +54,12 @@ void vsw_segment_begin(struct vsw_segmenter *s, struct rte_mbuf *m, struct rte_m
 struct rte_mbuf *vsw_segment_next(struct vsw_segmenter *s);
 /* Payload bytes not yet handed out. */
 uint32_t vsw_segment_left(const struct vsw_segmenter *s);
+/* Can the payload stay where it is (vsw_gso_segment)? */
+bool vsw_gso_can(const struct rte_mbuf *m);
+/*
+ * Cuts m into chains: a copied header and references to m's payload, each with its TCP checksum still to do. Returns how many; 0: no
+ * mbufs. The caller frees m, whose data lives until the last segment is freed. @pre RTE_MBUF_F_TX_TCP_SEG, vsw_gso_can(m)
+ */
+unsigned vsw_gso_segment(struct vsw *v, struct rte_mbuf *m, struct rte_mbuf *out[VSW_GSO_MAX_SEGMENTS]);
 
 #endif

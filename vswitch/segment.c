@@ -1,12 +1,18 @@
 /*
- * TCP segmentation in software, for a receiver without it (an uplink, or a guest driver): IPv4 and IPv6, each segment a frame of its own
- * with right lengths, IP identification, sequence number, flags and checksums (RFC 9293 section 3.1, RFC 3168 section 6.1.2 for CWR).
+ * TCP segmentation in software, for a receiver without it (an uplink, or a guest driver): each segment a frame of its own with right
+ * lengths, IP identification, sequence number, flags and checksums (RFC 9293 section 3.1, RFC 3168 section 6.1.2 for CWR).
  *
- * Owner: the switch's core. One segment at a time, so a frame of many segments needs no array and stops cleanly when mbufs run out.
+ * Two ways. To an uplink that takes chains, IPv4 goes by DPDK's rte_gso: headers are copied, the payload stays where it is. For IPv6, which
+ * rte_gso does not know, and for receivers that want whole buffers, segments are copied, one at a time, so a frame of many segments
+ * needs no array and stops cleanly when mbufs run out.
+ *
+ * Owner: the switch's core.
  */
 #include "offload.h"
 
 #include <rte_byteorder.h>
+#include <rte_ethdev.h>
+#include <rte_gso.h>
 #include <rte_ip.h>
 #include <rte_tcp.h>
 #include <string.h>
@@ -98,4 +104,41 @@ struct rte_mbuf *vsw_segment_next(struct vsw_segmenter *s)
 	s->offset += len;
 	s->index++;
 	return seg;
+}
+
+bool vsw_gso_can(const struct rte_mbuf *m)
+{
+	return m->ol_flags & RTE_MBUF_F_TX_IPV4 && m->data_len > m->l2_len + m->l3_len + m->l4_len;
+}
+
+/* What rte_gso leaves to its user: checksums, and the congestion flag, which only the first segment keeps. */
+static void finish_gso(const struct rte_mbuf *m, struct rte_mbuf *seg, bool first)
+{
+	uint8_t *l3 = rte_pktmbuf_mtod_offset(seg, uint8_t *, m->l2_len);
+	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)l3;
+	struct rte_tcp_hdr *tcp = (struct rte_tcp_hdr *)(l3 + m->l3_len);
+
+	ip->hdr_checksum = 0;
+	ip->hdr_checksum = rte_ipv4_cksum(ip);
+	if (!first)
+		tcp->tcp_flags &= (uint8_t)~RTE_TCP_CWR_FLAG;
+	tcp->cksum = pseudo_sum(m, l3, seg->pkt_len - m->l2_len - m->l3_len);
+	seg->vlan_tci = m->vlan_tci;
+	seg->vlan_tci_outer = m->vlan_tci_outer;
+	seg->ol_flags = RTE_MBUF_F_TX_TCP_CKSUM | RTE_MBUF_F_TX_IPV4;
+}
+
+unsigned vsw_gso_segment(struct vsw *v, struct rte_mbuf *m, struct rte_mbuf *out[VSW_GSO_MAX_SEGMENTS])
+{
+	const struct rte_gso_ctx gso = {
+		.direct_pool = v->gso_headers,
+		.indirect_pool = v->gso_payloads,
+		.gso_types = RTE_ETH_TX_OFFLOAD_TCP_TSO,
+		.gso_size = (uint16_t)(m->l2_len + m->l3_len + m->l4_len + m->tso_segsz),
+	};
+	int n = rte_gso_segment(m, &gso, out, VSW_GSO_MAX_SEGMENTS);
+
+	for (int i = 0; i < n; i++)
+		finish_gso(m, out[i], i == 0);
+	return n > 0 ? (unsigned)n : 0;
 }

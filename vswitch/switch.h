@@ -119,6 +119,7 @@ struct vsw {
 	unsigned port_count; /* slots used, holes included */
 	unsigned domain_count;
 	unsigned core;
+	struct rte_mempool *gso_headers, *gso_payloads;      /* of segments that refer to their frame's payload (segment.c) */
 	struct rte_mempool *guest_pool, *vmk_pool, *rx_pool; /* guests' frames and copies; vmks'; uplink receive rings */
 	struct vsw_switch switches[VSW_MAX_SWITCHES];
 	struct vsw_portgroup portgroups[VSW_MAX_PORTGROUPS];

@@ -104,7 +104,7 @@ static void pad(struct rte_mbuf *m)
 	uint16_t missing = (uint16_t)(MIN_FRAME - m->pkt_len);
 	char *tail;
 
-	if (m->nb_segs != 1)
+	if (m->nb_segs != 1 && rte_pktmbuf_linearize(m))
 		return;
 	tail = rte_pktmbuf_append(m, missing);
 	if (tail)
@@ -143,11 +143,29 @@ static void send_whole(struct vsw_uplink *u, struct rte_mbuf *m, uint16_t vlan)
 	enqueue(u, m);
 }
 
+/* In chains that refer to m's payload. */
+static void send_referring(struct vsw_uplink *u, struct rte_mbuf *m, uint16_t vlan)
+{
+	struct rte_mbuf *segments[VSW_GSO_MAX_SEGMENTS];
+	unsigned n = vsw_gso_segment(u->port.sw->v, m, segments);
+
+	for (unsigned i = 0; i < n; i++)
+		send_whole(u, segments[i], vlan);
+	u->port.count.out_segmented += n;
+	if (!n)
+		vsw_count_drop(&u->port, VSW_DROP_NO_MBUF, 1);
+	rte_pktmbuf_free(m);
+}
+
 static void send_segmented(struct vsw_uplink *u, struct rte_mbuf *m, uint16_t vlan)
 {
 	struct vsw_segmenter s;
 	struct rte_mbuf *seg;
 
+	if (u->chains && vsw_gso_can(m)) {
+		send_referring(u, m, vlan);
+		return;
+	}
 	vsw_segment_begin(&s, m, m->pool);
 	while ((seg = vsw_segment_next(&s))) {
 		u->port.count.out_segmented++;

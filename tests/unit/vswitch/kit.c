@@ -81,6 +81,8 @@ int kit_teardown(void **state)
 	assert_int_equal(rte_mempool_in_use_count(kit_vsw->guest_pool), 0);
 	assert_int_equal(rte_mempool_in_use_count(kit_vsw->vmk_pool), 0);
 	assert_int_equal(rte_mempool_in_use_count(kit_vsw->rx_pool), 0);
+	assert_int_equal(rte_mempool_in_use_count(kit_vsw->gso_headers), 0);
+	assert_int_equal(rte_mempool_in_use_count(kit_vsw->gso_payloads), 0);
 	assert_int_equal(rte_mempool_in_use_count(wire_pool), 0);
 	vsw_destroy(kit_vsw);
 	return 0;

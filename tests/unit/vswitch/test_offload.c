@@ -1,6 +1,8 @@
 /* Offload requests of guests: right ones arrive intact or finished, wrong ones are dropped; segmentation gives back the same stream. */
 #include "kit.h"
 
+#include <stdlib.h>
+
 #define ALL (NETPORT_F_CSUM | NETPORT_F_TSO4 | NETPORT_F_TSO6 | NETPORT_F_ECN)
 
 static uint8_t frame[FRAME_MAX], out[FRAME_MAX];
@@ -96,23 +98,70 @@ static void large_frames_are_segmented_for_others(void **state)
 	}
 }
 
+/* What left on the wire, without its tags, as check_segments wants it; a short frame's padding is cut off after a look at it. */
+static unsigned wire_segments(struct received *in, bool ipv6)
+{
+	unsigned n = 0;
+	uint32_t got;
+
+	while ((got = kit_wire_out(0, out))) {
+		uint32_t used = 18 + (ipv6 ? 40u + (uint32_t)(out[22] << 8 | out[23]) : (uint32_t)(out[20] << 8 | out[21]));
+
+		assert_true(got <= 1518 && got >= 64 && used <= got);
+		assert_int_equal(out[12] << 8 | out[13], 0x8100);
+		assert_int_equal(out[14] << 8 | out[15], 20);
+		for (uint32_t i = used; i < got; i++)
+			assert_int_equal(out[i], 0);
+		memmove(out + 12, out + 16, got - 16);
+		in[n].len = used - 4;
+		in[n].bytes = malloc(used);
+		memcpy(in[n++].bytes, out, used - 4);
+	}
+	return n;
+}
+
 static void large_frames_leave_in_segments(void **state)
 {
 	struct guest *a = kit_guest(PG_WEB, mac_a, ALL);
-	struct netport_offload off = tso(false, 1448);
-	uint32_t len = kit_tcp(frame, mac_x, mac_a, false, 20000, true), n = 0, got;
+	static struct received in[64];
 
 	kit_uplink(0);
-	kit_send(a, frame, len, 4096, &off);
-	while ((got = kit_wire_out(0, out))) {
-		assert_true(got <= 1518);
-		assert_int_equal(out[12] << 8 | out[13], 0x8100);
-		assert_int_equal(out[14] << 8 | out[15], 20);
-		memmove(out + 12, out + 16, got - 16);
-		assert_true(kit_checksums_good(out, got - 4));
-		n++;
+	for (unsigned i = 0; i < 4; i++) {
+		bool ipv6 = i & 1;
+		struct netport_offload off = tso(ipv6, 1400);
+		uint32_t payload = i < 2 ? 20000 : 14 * 1400 + 1; /* the last segment is shorter than the least frame */
+		uint32_t len = kit_tcp(frame, mac_x, mac_a, ipv6, payload, true);
+		unsigned n;
+
+		kit_send(a, frame, len, 4096, &off);
+		n = wire_segments(in, ipv6);
+		assert_int_equal(n, 15);
+		check_segments(in, n, ipv6, payload, 1400);
+		while (n)
+			free(in[--n].bytes);
 	}
-	assert_int_equal(n, (20000 + 1447) / 1448);
+	assert_int_equal(vsw_uplink_port(kit_vsw->uplinks[0])->count.out_segmented, 60);
+}
+
+static void a_segmented_frame_without_buffers_is_a_counted_drop(void **state)
+{
+	struct guest *a = kit_guest(PG_WEB, mac_a, ALL);
+	struct netport_offload off = tso(false, 1448);
+	uint32_t len = kit_tcp(frame, mac_x, mac_a, false, 20000, true);
+	static struct rte_mbuf *all[4096];
+	unsigned taken = 0;
+
+	kit_uplink(0);
+	while (taken < 4096 && (all[taken] = rte_pktmbuf_alloc(kit_vsw->gso_headers)))
+		taken++;
+	kit_send(a, frame, len, 4096, &off);
+	assert_int_equal(kit_wire_out(0, out), 0);
+	assert_int_equal(kit_uplink_drops(0, VSW_DROP_NO_MBUF), 1);
+	rte_pktmbuf_free_bulk(all, taken);
+	kit_send(a, frame, len, 4096, &off);
+	assert_true(kit_wire_out(0, out) > 0);
+	while (kit_wire_out(0, out))
+		;
 }
 
 static void refused(struct guest *a, uint32_t len, const struct netport_offload *off)
@@ -225,6 +274,7 @@ int main(void)
 		TEST(large_frames_pass_unsegmented_between_able_guests),
 		TEST(large_frames_are_segmented_for_others),
 		TEST(large_frames_leave_in_segments),
+		TEST(a_segmented_frame_without_buffers_is_a_counted_drop),
 		TEST(requests_that_do_not_fit_are_refused),
 		TEST(checksums_of_unknown_protocols_are_done_at_once),
 		TEST(lengths_and_tags_are_checked),
