@@ -10,6 +10,10 @@
 
 struct lapic;
 
+/* OFF: there is none; XAPIC: the page; X2APIC: the MSRs. */
+enum lapic_mode { LAPIC_OFF, LAPIC_XAPIC, LAPIC_X2APIC };
+#define LAPIC_PAGE_BYTES 0x1000u
+
 #define MSR_APIC_BASE 0x1bu
 #define MSR_TSC_DEADLINE 0x6e0u
 #define MSR_X2APIC_FIRST 0x800u
@@ -27,6 +31,25 @@ void lapic_ack(struct lapic *l, uint8_t vector);
  * Any IRR bit above PPR's class if TPR were 0, i.e. an interrupt that only TPR holds back: the vCPU core then needs to see CR8 writes.
  */
 bool lapic_tpr_blocks(struct lapic *l);
+/*
+ * For a processor that takes interrupts from the LAPIC's page by itself (SDM vol. 3 ch. 31 "APIC virtualization"; APM vol. 2, 15.29). While
+ * it is on, lapic_ack is for ExtINT only, and after an exit the page holds what the processor did.
+ */
+void lapic_set_assisted(struct lapic *l, bool on);
+enum lapic_mode lapic_get_mode(const struct lapic *l);
+/* Requests of other cores go into the page; what the processor needs to know of it: the highest vector that waits and that is in service (0:
+ * none), and which vectors are level-triggered: their EOI must be told by lapic_ended. */
+struct lapic_page_state {
+	uint64_t level[4];
+	uint8_t requested, in_service;
+};
+void lapic_collect(struct lapic *l, struct lapic_page_state *out);
+/* The PIC's vector, if it asks for one (ExtINT); then lapic_ack takes that. */
+bool lapic_has_external(struct lapic *l, uint8_t *vector);
+/* The processor ended `vector`, which is out of the ISR already. */
+void lapic_ended(struct lapic *l, uint8_t vector);
+/* The guest wrote the register at `offset` of the page, and the processor let it (SDM vol. 3, 31.4.3). */
+void lapic_page_written(struct lapic *l, unsigned offset);
 /* x2APIC registers 0x800-0x8ff, IA32_APIC_BASE, IA32_TSC_DEADLINE, MSR_KVM_PV_EOI. 0, or -EINVAL: the guest gets #GP(0). */
 int lapic_msr_read(struct lapic *l, uint32_t msr, uint64_t *value) HV_MUST_CHECK;
 int lapic_msr_write(struct lapic *l, uint32_t msr, uint64_t value) HV_MUST_CHECK;

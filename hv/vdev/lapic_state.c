@@ -1,24 +1,27 @@
 /* Saving and loading a LAPIC (lapic_impl.h). Times go out relative to now: TSC deadlines as guest TSC, counts as time since their start. */
 #include "vdev/lapic_impl.h"
+#include "virt/vcpu.h"
 #include "vm/state.h"
 #include <errno.h>
+#include <string.h>
 
 #define TAG STATE_TAG('L', 'A', 'P', 'C')
 
 void lapic_save(struct lapic *l, struct state_writer *w)
 {
-	lapic_pv_withdraw(l);
+	lapic_pv_settle(l, true);
+	lapic_pull(l);
 	state_begin(w, TAG, 1, (uint16_t)l->id);
 	for (unsigned i = 0; i < LAPIC_WORDS; i++) {
-		state_put_u64(w, atomic_load(&l->irr[i]));
-		state_put_u64(w, l->isr[i]);
-		state_put_u64(w, atomic_load(&l->tmr[i]));
+		state_put_u64(w, lapic_word(l, R_IRR, i));
+		state_put_u64(w, lapic_word(l, R_ISR, i));
+		state_put_u64(w, lapic_word(l, R_TMR, i));
 	}
 	state_put_u64(w, l->tsc_deadline);
 	state_put_u64(w, lapic_timer_elapsed_ns(l));
 	state_put_u64(w, l->pv_eoi_gpa);
-	const uint32_t regs[] = {atomic_load(&l->svr), atomic_load(&l->ldr), atomic_load(&l->dfr), l->tpr, l->esr,
-		atomic_load(&l->esr_pending), l->icr_low, l->icr_high, l->divide, l->init_count};
+	const uint32_t regs[] = {atomic_load(&l->svr), atomic_load(&l->ldr), atomic_load(&l->dfr), lapic_reg(l, R_TPR), l->esr,
+		atomic_load(&l->esr_pending), l->icr_low, lapic_reg(l, R_ICR_HIGH), l->divide, l->init_count};
 	for (unsigned i = 0; i < HV_ARRAY_LEN(regs); i++)
 		state_put_u32(w, regs[i]);
 	for (unsigned i = 0; i < LVT_COUNT; i++)
@@ -64,23 +67,23 @@ int lapic_decode(struct lapic_state *s, struct state_reader *r, unsigned index)
 
 void lapic_apply(struct lapic *l, const struct lapic_state *s)
 {
-	l->isr_top = -1;
+	memset(l->page, 0, LAPIC_PAGE_BYTES);
 	for (unsigned i = 0; i < LAPIC_WORDS; i++) {
-		atomic_store(&l->irr[i], s->irr[i]);
-		atomic_store(&l->tmr[i], s->tmr[i]);
-		l->isr[i] = s->isr[i];
-		if (s->isr[i])
-			l->isr_top = (int)(i * 64 + 63 - (unsigned)__builtin_clzll(s->isr[i]));
+		lapic_word_set(l, R_IRR, i, s->irr[i]);
+		lapic_word_set(l, R_ISR, i, s->isr[i]);
+		lapic_word_set(l, R_TMR, i, s->tmr[i]);
+		atomic_store(&l->requests[i], 0);
+		atomic_store(&l->level[i], s->tmr[i]);
 	}
 	atomic_store(&l->mode, s->mode);
 	atomic_store(&l->svr, s->svr);
 	atomic_store(&l->ldr, s->ldr);
 	atomic_store(&l->dfr, s->dfr);
 	atomic_store(&l->esr_pending, s->esr_pending);
-	l->tpr = s->tpr;
+	lapic_reg_set(l, R_TPR, s->tpr);
+	lapic_reg_set(l, R_ICR_HIGH, s->icr_high);
 	l->esr = s->esr;
 	l->icr_low = s->icr_low;
-	l->icr_high = s->icr_high;
 	l->divide = s->divide;
 	l->init_count = s->init_count;
 	for (unsigned i = 0; i < LVT_COUNT; i++)
@@ -91,4 +94,6 @@ void lapic_apply(struct lapic *l, const struct lapic_state *s)
 	l->timer_running = s->timer_running;
 	l->start_ns = hv_now_ns() - s->timer_elapsed_ns;
 	lapic_timer_sync(l);
+	lapic_show(l);
+	vcpu_apic_mode_changed(l->vcpu);
 }

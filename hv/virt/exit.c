@@ -193,14 +193,14 @@ static void on_irq_window(struct vcpu *v, struct virt_exit *e)
 /* The guest is at an IRET: NMIs are open again once it has executed. */
 static void on_nmi_window(struct vcpu *v, struct virt_exit *e)
 {
-	virt_ops->nmi_window(v, false);
+	virt_ops->watch(v, VWATCH_NMI, false);
 	v->nmi_unblock = true;
 	v->nmi_iret_rip = v->rip;
 }
 
 static void on_nmi_open(struct vcpu *v, struct virt_exit *e)
 {
-	virt_ops->nmi_window(v, false);
+	virt_ops->watch(v, VWATCH_NMI, false);
 	v->nmi_blocked = v->nmi_unblock = false;
 	v->irq_check = true;
 }
@@ -283,6 +283,18 @@ static void on_emulate(struct vcpu *v, struct virt_exit *e)
 	vcpu_emulate(v, e);
 }
 
+static void on_eoi(struct vcpu *v, struct virt_exit *e)
+{
+	lapic_ended(v->lapic, e->u.vector);
+	v->irq_check = true;
+}
+
+static void on_apic_write(struct vcpu *v, struct virt_exit *e)
+{
+	lapic_page_written(v->lapic, e->u.offset);
+	v->irq_check = true;
+}
+
 static void on_xsetbv(struct vcpu *v, struct virt_exit *e)
 {
 	uint64_t value = v->regs[VREG_RDX] << 32 | (uint32_t)v->regs[VREG_RAX], mask = virt_xcr0_mask();
@@ -357,6 +369,8 @@ static const struct row rows[VEXIT_COUNT] = {
 	[VEXIT_XSETBV] = {on_xsetbv, 3, {0x0f, 0x01, 0xd1}},
 	[VEXIT_WBINVD] = {on_skip, 2, {0x0f, 0x09}},
 	[VEXIT_INVD] = {on_skip, 2, {0x0f, 0x08}},
+	[VEXIT_EOI] = {on_eoi, 0, {0}},
+	[VEXIT_APIC_WRITE] = {on_apic_write, 0, {0}},
 	[VEXIT_PAUSE] = {on_skip, 1, {0x90}},
 	[VEXIT_HYPERCALL] = {on_hypercall, 3, {0x0f, 0x01, 0xd9}},
 	[VEXIT_UNDEFINED] = {on_undefined, 0, {0}},

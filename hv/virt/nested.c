@@ -80,6 +80,17 @@ int nested_create(struct nested *n, const struct nested_format *format, const st
 	return 0;
 }
 
+int nested_map_page(struct nested *n, gpa_t gpa, hpa_t hpa)
+{
+	uint64_t *table = n->root;
+	for (unsigned shift = 39; table && shift > 12; shift -= 9)
+		table = descend(n, &table[gpa.v >> shift & 511]);
+	if (!table)
+		return -ENOMEM;
+	table[gpa.v >> 12 & 511] = hpa.v | (n->format->leaf & ~NESTED_LARGE);
+	return 0;
+}
+
 static bool is_table(const struct nested *n, uint64_t entry)
 {
 	return entry & n->format->present && !(entry & NESTED_LARGE);
@@ -96,6 +107,6 @@ static void free_table(const struct nested *n, uint64_t *table, unsigned level)
 void nested_destroy(struct nested *n)
 {
 	if (n->root)
-		free_table(n, n->root, LEVELS); /* level 2 entries are all large pages */
+		free_table(n, n->root, LEVELS);
 	n->root = NULL;
 }

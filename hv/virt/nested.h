@@ -27,6 +27,8 @@ struct nested {
 
 /* Maps all of m's RAM. gib_pages: the machine has 1 GiB entries. -ENOMEM: nothing is left behind. Loop context. */
 int nested_create(struct nested *n, const struct nested_format *format, const struct gmem *m, bool gib_pages) HV_MUST_CHECK;
+/* One more page, which is no RAM of m. -ENOMEM. Loop context, before a guest runs. */
+int nested_map_page(struct nested *n, gpa_t gpa, hpa_t hpa) HV_MUST_CHECK;
 /* @pre no core runs the guest. A zeroed *n is allowed. Loop context. */
 void nested_destroy(struct nested *n);
 

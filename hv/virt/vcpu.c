@@ -46,6 +46,7 @@ struct lapic *vcpu_lapic(const struct vcpu *v)
 void vcpu_set_lapic(struct vcpu *v, struct lapic *lapic)
 {
 	v->lapic = lapic;
+	vcpu_apic_mode_changed(v);
 }
 
 uint64_t vm_tsc_hz(const struct vm *vm)
@@ -73,6 +74,16 @@ uint64_t vcpu_ns_to_tsc(const struct vcpu *v, uint64_t at_ns)
 	uint64_t delta = at_ns > now ? at_ns - now : now - at_ns;
 	uint64_t ticks = delta / NS_PER_S * hz + delta % NS_PER_S * hz / NS_PER_S;
 	return at_ns > now ? tsc + ticks : tsc - ticks;
+}
+
+uint32_t *vcpu_apic_page(const struct vcpu *v)
+{
+	return v->apic_page;
+}
+
+void vcpu_apic_mode_changed(struct vcpu *v)
+{
+	v->apic_changed = v->irq_check = true;
 }
 
 /* ---- signals ---- */
@@ -254,16 +265,17 @@ static void take_signals(struct vcpu *v, uint32_t bits)
 	}
 }
 
+/* An interrupt that we are to inject. */
 static bool irq_ready(struct vcpu *v, uint8_t *vector)
 {
-	return v->lapic && lapic_has_interrupt(v->lapic, vector);
+	return v->lapic && (v->assisted ? lapic_has_external(v->lapic, vector) : lapic_has_interrupt(v->lapic, vector));
 }
 
 static void set_irq_window(struct vcpu *v, bool on)
 {
 	if (v->irq_window != on) {
 		v->irq_window = on;
-		virt_ops->irq_window(v, on);
+		virt_ops->watch(v, VWATCH_IRQ, on);
 	}
 }
 
@@ -281,11 +293,21 @@ static void inject_nmi(struct vcpu *v)
 	virt_ops->inject(v, &e);
 	v->nmi_pending = false;
 	v->nmi_blocked = true;
-	virt_ops->nmi_window(v, true);
+	virt_ops->watch(v, VWATCH_NMI, true);
 	v->counters.nmis++;
 }
 
-/* An interrupt may be deliverable: delivers it, or asks to be called when it can be. `busy`: another event goes first. */
+static void sync_apic(struct vcpu *v)
+{
+	struct lapic_page_state s;
+	lapic_collect(v->lapic, &s);
+	virt_ops->apic_sync(v, &s);
+}
+
+/*
+ * An interrupt may be deliverable: delivers it, or asks to be called when it can be. `busy`: another event goes first. Where the machine
+ * delivers by itself, it gets to know what waits; only the PIC's interrupts and NMIs are left to us.
+ */
 static void check_interrupts(struct vcpu *v, bool busy)
 {
 	uint8_t vector;
@@ -299,11 +321,13 @@ static void check_interrupts(struct vcpu *v, bool busy)
 		inject_interrupt(v, vector);
 		waiting = irq_ready(v, &vector);
 	}
-	bool watch = !waiting && v->lapic && lapic_tpr_blocks(v->lapic);
+	bool watch = !waiting && !v->assisted && v->lapic && lapic_tpr_blocks(v->lapic);
 	if (watch != v->cr8_watch) {
 		v->cr8_watch = watch;
-		virt_ops->watch_cr8(v, watch);
+		virt_ops->watch(v, VWATCH_CR8, watch);
 	}
+	if (v->assisted)
+		sync_apic(v);
 	v->irq_check = waiting || (v->nmi_pending && !v->nmi_blocked);
 	set_irq_window(v, v->irq_check);
 }
@@ -315,6 +339,14 @@ static void sync_cr8(struct vcpu *v)
 		v->cr8_loaded = cr8;
 		virt_ops->set_control(v, VCTL_CR8, cr8);
 	}
+}
+
+static void take_apic_mode(struct vcpu *v)
+{
+	v->apic_changed = false;
+	v->assisted = v->lapic && virt_ops->apic_mode(v, lapic_get_mode(v->lapic));
+	if (v->lapic)
+		lapic_set_assisted(v->lapic, v->assisted);
 }
 
 static void prepare_entry(struct vcpu *v)
@@ -332,6 +364,8 @@ static void prepare_entry(struct vcpu *v)
 		virt_ops->inject(v, &v->pending);
 		v->pending.valid = false;
 	}
+	if (v->apic_changed)
+		take_apic_mode(v);
 	if (v->irq_check)
 		check_interrupts(v, busy);
 	if (v->lapic)
@@ -375,7 +409,7 @@ static bool awake(struct vcpu *v)
 	uint32_t bits = atomic_exchange_explicit(&v->signals, 0, memory_order_acq_rel);
 	if (bits)
 		take_signals(v, bits);
-	if (v->state == VCPU_HALTED && ((v->nmi_pending && !v->nmi_blocked) || (v->rflags & FLAGS_IF && irq_ready(v, &vector))))
+	if (v->state == VCPU_HALTED && ((v->nmi_pending && !v->nmi_blocked) || (v->rflags & FLAGS_IF && v->lapic && lapic_has_interrupt(v->lapic, &vector))))
 		v->state = VCPU_RUNNING;
 	return v->state == VCPU_RUNNING;
 }
@@ -446,7 +480,8 @@ int vcpu_create(struct vm *vm, unsigned index, unsigned core, struct vcpu **out)
 	v->loop = &hv_loops[core];
 	v->state = VCPU_WAIT_SIPI;
 	hv_task_init(&v->task, core, vm->name, vcpu_run);
-	int ret = virt_ops->vcpu_init(v);
+	v->apic_page = hv_pages_alloc(HV_ORDER_4K);
+	int ret = v->apic_page ? virt_ops->vcpu_init(v) : -ENOMEM;
 	if (!ret)
 		ret = fpu_create(v);
 	if (ret) {
@@ -464,5 +499,7 @@ void vcpu_destroy(struct vcpu *v)
 		return;
 	fpu_free(v);
 	virt_ops->vcpu_free(v);
+	if (v->apic_page)
+		hv_pages_free(v->apic_page, HV_ORDER_4K);
 	hv_contig_free(v, sizeof(*v));
 }

@@ -41,6 +41,11 @@ struct vm *vcpu_vm(const struct vcpu *v);
 unsigned vcpu_core(const struct vcpu *v); /* the core whose loop runs it: timers of the vCPU may be armed there in exit context */
 struct lapic *vcpu_lapic(const struct vcpu *v);
 void vcpu_set_lapic(struct vcpu *v, struct lapic *lapic);
+/* LAPIC_PAGE_BYTES for the LAPIC's registers where the architecture has them (SDM vol. 3, table 11-1): a processor that virtualizes the APIC reads
+ * and writes them there while the guest runs. */
+uint32_t *vcpu_apic_page(const struct vcpu *v);
+/* The mode of its LAPIC is another, or all of its state. Own core, or it does not run. */
+void vcpu_apic_mode_changed(struct vcpu *v);
 
 /* ---- signals: any core, any context (loop, exit) ---- */
 /* The state of its interrupt controller changed (an IRR bit, the PIC's output, TPR): it looks again before it runs on; wakes it from HLT. */

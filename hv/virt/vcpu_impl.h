@@ -45,12 +45,15 @@ struct vcpu {
 	struct virt_vcpu *virt; /* the vendor's */
 	struct vm *vm;
 	struct lapic *lapic;
+	uint32_t *apic_page;
 	struct hv_task task;
 	uint16_t index, core;
 	uint8_t state; /* enum vcpu_state */
 	bool shadow;   /* the last instruction was an STI or MOV SS that holds interrupts off */
 	bool irq_check;          /* look at the LAPIC before the next entry */
 	bool irq_window;         /* asked for */
+	bool apic_changed;       /* the vendor must be told its LAPIC's mode */
+	bool assisted;           /* the machine delivers interrupts from apic_page */
 	bool cr8_watch;
 	bool nmi_pending, nmi_blocked;
 	bool nmi_unblock;        /* IRET was seen at nmi_iret_rip: unblocked once RIP has moved on */

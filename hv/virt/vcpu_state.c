@@ -195,7 +195,7 @@ static void apply(struct vcpu *v, const struct image *m, const uint8_t *fpu)
 	v->nmi_pending = m->nmi_pending != 0;
 	v->nmi_blocked = m->nmi_blocked != 0;
 	v->nmi_unblock = false;
-	virt_ops->nmi_window(v, v->nmi_blocked);
+	virt_ops->watch(v, VWATCH_NMI, v->nmi_blocked);
 	v->cr8_loaded = (uint8_t)m->control[VCTL_CR8];
 	v->irq_check = true;
 	memset(v->hints, 0, sizeof(v->hints));

@@ -2,7 +2,9 @@
 #include "virt/vcpu_impl.h"
 
 #include <errno.h>
+#include <hv/host.h>
 #include <hv/log.h>
+#include <string.h>
 
 static const struct virt_ops *const vendors[] = {&svm_ops, &vmx_ops};
 
@@ -20,6 +22,25 @@ int virt_init(void)
 	}
 	virt_cpuid_init();
 	return 0;
+}
+
+bool virt_without(const char *feature)
+{
+	static const char key[] = "without=";
+	size_t len = strlen(feature);
+	bool listed = false; /* inside the word "without=..." */
+	for (const char *p = hv_cmdline(); *p; p++) {
+		bool begins = p == hv_cmdline() || p[-1] == ' ';
+		if (begins) {
+			listed = strncmp(p, key, sizeof(key) - 1) == 0;
+			p += listed ? sizeof(key) - 1 : 0;
+		}
+		if (listed && (p[-1] == '=' || p[-1] == ',') && strncmp(p, feature, len) == 0 && (!p[len] || p[len] == ',' || p[len] == ' '))
+			return true;
+		if (!*p)
+			break;
+	}
+	return false;
 }
 
 const char *virt_exit_name(unsigned reason)

@@ -8,6 +8,7 @@
 #ifndef HV_VIRT_VIRT_H
 #define HV_VIRT_VIRT_H
 
+#include "vdev/lapic.h"
 #include <hv/types.h>
 
 struct vm;
@@ -52,6 +53,8 @@ enum virt_control { VCTL_CR0, VCTL_CR2, VCTL_CR3, VCTL_CR4, VCTL_EFER, VCTL_CR8,
 	X(XSETBV, "xsetbv")                                                                                                                  \
 	X(WBINVD, "wbinvd")                                                                                                                  \
 	X(INVD, "invd")                                                                                                                      \
+	X(EOI, "eoi")                  /* assisted LAPIC: a level-triggered interrupt was ended: u.vector */                                 \
+	X(APIC_WRITE, "apic_write")    /* assisted LAPIC: the guest has written the register at u.offset of its page */                      \
 	X(PAUSE, "pause")              /* it spins */                                                                                        \
 	X(HYPERCALL, "hypercall")                                                                                                            \
 	X(UNDEFINED, "undefined")      /* an instruction this vCPU does not have: #UD */                                                     \
@@ -97,6 +100,8 @@ struct virt_exit {
 			uint32_t error;
 			uint64_t cr2;
 		} exception;
+		uint8_t vector;
+		uint16_t offset;
 		const char *text;
 	} u;
 	struct {
@@ -105,6 +110,10 @@ struct virt_exit {
 	} code_at;
 	uint64_t code, info1, info2; /* the vendor's own numbers, for the log */
 };
+
+/* What to leave the guest for. IRQ: as soon as it can take an interrupt (IF=1, no shadow). NMI: when it executes IRET (VEXIT_NMI_WINDOW) or has
+ * executed it (VEXIT_NMI_OPEN), as the vendor can. CR8: also when it writes CR8 (an interrupt waits for a lower TPR). */
+enum virt_watch { VWATCH_IRQ, VWATCH_NMI, VWATCH_CR8 };
 
 struct virt_ops {
 	const char *name;
@@ -133,14 +142,13 @@ struct virt_ops {
 	bool (*set_msr)(struct vcpu *v, uint32_t msr, uint64_t value);
 	/* The event is delivered by the next enter. */
 	void (*inject)(struct vcpu *v, const struct virt_event *e);
-	/* Leave the guest as soon as it can take an interrupt (IF=1, no shadow). */
-	void (*irq_window)(struct vcpu *v, bool on);
-	/* Leave the guest when it executes IRET (VEXIT_NMI_WINDOW) or has executed it (VEXIT_NMI_OPEN), as the vendor can. */
-	void (*nmi_window)(struct vcpu *v, bool on);
+	void (*watch)(struct vcpu *v, enum virt_watch what, bool on);
 	/* Sets or ends the STI/MOV SS shadow, v->shadow with it; `enter` keeps that up to date. */
 	void (*shadow)(struct vcpu *v, bool on);
-	/* Also leave the guest when it writes CR8 (an interrupt waits for a lower TPR). */
-	void (*watch_cr8)(struct vcpu *v, bool on);
+	/* The LAPIC is in `mode` now. True: the machine delivers its interrupts from vcpu_apic_page() by itself as long as it stays in it. */
+	bool (*apic_mode)(struct vcpu *v, enum lapic_mode mode);
+	/* Its page was changed by us. @pre the last apic_mode said true */
+	void (*apic_sync)(struct vcpu *v, const struct lapic_page_state *s);
 };
 
 /* The back ends; only virt.c names them. */
@@ -150,6 +158,8 @@ extern const struct virt_ops *virt_ops;
 /* Picks and probes the vendor; idempotent. 0, -ENODEV (the log says what is missing). Loop context. */
 int virt_init(void) HV_MUST_CHECK;
 
+/* The host's command line has the word "without=FEATURE,...": tests of what an older processor lacks. Any context. */
+bool virt_without(const char *feature);
 const char *virt_exit_name(unsigned reason);
 
 #endif

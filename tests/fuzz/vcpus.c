@@ -29,6 +29,13 @@ void vcpu_set_lapic(struct vcpu *v, struct lapic *lapic)
 {
 	v->lapic = lapic;
 }
+uint32_t *vcpu_apic_page(const struct vcpu *v)
+{
+	return fuzz_vcpus[v->index].apic_page;
+}
+void vcpu_apic_mode_changed(struct vcpu *v)
+{
+}
 void vcpu_kick(struct vcpu *v)
 {
 }

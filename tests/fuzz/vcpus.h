@@ -9,6 +9,7 @@ struct vcpu {
 	unsigned index;
 	struct vm *vm;
 	struct lapic *lapic;
+	uint32_t apic_page[1024];
 };
 extern struct vm fuzz_vm;
 extern struct vcpu fuzz_vcpus[FUZZ_CPUS];

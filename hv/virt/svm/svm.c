@@ -525,14 +525,21 @@ static void inject(struct vcpu *v, const struct virt_event *e)
 	s->vmcb->event_inj = e->vector | (uint64_t)e->type << 8 | (e->has_error ? VMCB_EVENT_ERROR | (uint64_t)e->error << 32 : 0) | VMCB_EVENT_VALID;
 }
 
-static void irq_window(struct vcpu *v, bool on)
+static void watch(struct vcpu *v, enum virt_watch what, bool on)
 {
-	v->virt->window = on;
-}
-
-static void nmi_window(struct vcpu *v, bool on)
-{
-	intercept1(v, BIT(SVM_IRET), on);
+	struct vmcb *b = v->virt->vmcb;
+	switch (what) {
+	case VWATCH_IRQ:
+		v->virt->window = on;
+		break;
+	case VWATCH_NMI:
+		intercept1(v, BIT(SVM_IRET), on);
+		break;
+	case VWATCH_CR8:
+		b->intercept_cr_write = on ? 1u << 8 : 0;
+		b->clean &= ~VMCB_CLEAN_INTERCEPTS;
+		break;
+	}
 }
 
 static void shadow(struct vcpu *v, bool on)
@@ -540,11 +547,10 @@ static void shadow(struct vcpu *v, bool on)
 	v->virt->vmcb->shadow = v->shadow = on;
 }
 
-static void watch_cr8(struct vcpu *v, bool on)
+/* AVIC is not used. */
+static bool apic_mode(struct vcpu *v, enum lapic_mode mode)
 {
-	struct vmcb *b = v->virt->vmcb;
-	b->intercept_cr_write = on ? 1u << 8 : 0;
-	b->clean &= ~VMCB_CLEAN_INTERCEPTS;
+	return false;
 }
 
 const struct virt_ops svm_ops = {
@@ -565,8 +571,7 @@ const struct virt_ops svm_ops = {
 	.get_msr = get_msr,
 	.set_msr = set_msr,
 	.inject = inject,
-	.irq_window = irq_window,
-	.nmi_window = nmi_window,
+	.watch = watch,
 	.shadow = shadow,
-	.watch_cr8 = watch_cr8,
+	.apic_mode = apic_mode,
 };

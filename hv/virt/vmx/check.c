@@ -79,9 +79,17 @@ static const char *check_nested(const struct vmcs_image *b, const struct vmx_lim
 	if (b->proc_controls & PROC_TPR_SHADOW) {
 		if (!page(b->virtual_apic, l->phys_bits))
 			return "virtual_apic: not a page of physical memory";
-		if (b->tpr_threshold >> 4)
+		if (b->tpr_threshold >> 4 && !(proc2 & PROC2_VIRTUAL_INTERRUPTS))
 			return "tpr_threshold: bits 31:4 not zero";
+	} else if (proc2 & (PROC2_X2APIC | PROC2_APIC_REGISTERS | PROC2_VIRTUAL_INTERRUPTS)) {
+		return "proc2_controls: a virtualized LAPIC without TPR shadow";
 	}
+	if (proc2 & PROC2_X2APIC && proc2 & PROC2_APIC_ACCESS)
+		return "proc2_controls: the LAPIC is virtualized by page and by MSRs";
+	if (proc2 & PROC2_VIRTUAL_INTERRUPTS && !(b->pin_controls & PIN_INTERRUPT))
+		return "proc2_controls: virtual-interrupt delivery without external-interrupt exiting";
+	if (proc2 & PROC2_APIC_ACCESS && !page(b->apic_access, l->phys_bits))
+		return "apic_access: not a page of physical memory";
 	if (proc2 & PROC2_VPID && b->vpid == 0)
 		return "vpid: must not be 0";
 	if (proc2 & PROC2_UNRESTRICTED && !(proc2 & PROC2_EPT))

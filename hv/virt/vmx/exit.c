@@ -71,6 +71,26 @@ static void decode_dr(struct vcpu *v, const struct vmx_exit *x, struct virt_exit
 	vmx_dr_load(v);
 }
 
+/* Table 28-6: an access to the LAPIC's page that the processor does not do by itself: as to any device. */
+static void decode_apic_access(struct vcpu *v, const struct vmx_exit *x, struct virt_exit *e)
+{
+	unsigned type = x->qualification >> 12 & 15;
+	e->u.memory.gpa = GPA(APIC_PAGE | (x->qualification & 0xfff));
+	e->u.memory.write = type == 1;
+	e->u.memory.fetch = type == 2;
+	e->u.memory.page_table = false;
+}
+
+static void decode_eoi(struct vcpu *v, const struct vmx_exit *x, struct virt_exit *e)
+{
+	e->u.vector = (uint8_t)x->qualification;
+}
+
+static void decode_apic_write(struct vcpu *v, const struct vmx_exit *x, struct virt_exit *e)
+{
+	e->u.offset = x->qualification & 0xfff;
+}
+
 static void decode_invalid(struct vcpu *v, const struct vmx_exit *x, struct virt_exit *e)
 {
 	const char *field = vmx_why_invalid();
@@ -131,8 +151,8 @@ static const struct row rows[VMX_EXIT_COUNT] = {
 	[41] = CRASH("machine check of the host during VM entry"),
 	[42] = CRASH("exit reason 42: not defined by the SDM"),
 	[43] = {VEXIT_CONTROL_REGISTER, 0, NULL, NULL}, /* TPR below threshold: the new value is taken as after every exit */
-	[44] = CRASH("APIC access: the APIC page is not virtualized"),
-	[45] = CRASH("virtualized EOI: not enabled"),
+	[44] = {VEXIT_MEMORY, VMX_WANT_QUALIFICATION, decode_apic_access, NULL},
+	[45] = {VEXIT_EOI, VMX_WANT_QUALIFICATION, decode_eoi, NULL},
 	[46] = CRASH("GDTR or IDTR access: not intercepted"),
 	[47] = CRASH("LDTR or TR access: not intercepted"),
 	[48] = {VEXIT_MEMORY, VMX_WANT_QUALIFICATION | VMX_WANT_PHYSICAL, decode_violation, NULL},
@@ -143,7 +163,7 @@ static const struct row rows[VMX_EXIT_COUNT] = {
 	[53] = UNDEFINED, /* INVVPID */
 	[54] = INSTRUCTION(WBINVD),
 	[55] = INSTRUCTION(XSETBV),
-	[56] = CRASH("APIC write: APIC registers are not virtualized"),
+	[56] = {VEXIT_APIC_WRITE, VMX_WANT_QUALIFICATION, decode_apic_write, NULL},
 	[57] = CRASH("RDRAND: not intercepted"),
 	[58] = CRASH("INVPCID: not intercepted"),
 	[59] = UNDEFINED, /* VMFUNC */

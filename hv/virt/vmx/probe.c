@@ -22,6 +22,7 @@
 #define FEATURE_LOCKED 1u
 #define FEATURE_VMX 4u
 #define BASIC_TRUE_CONTROLS (1ull << 55)
+#define APICV (PROC2_APIC_ACCESS | PROC2_X2APIC | PROC2_APIC_REGISTERS | PROC2_VIRTUAL_INTERRUPTS)
 #define EPT_WALK_4 (1ull << 6)
 #define EPT_WB (1ull << 14)
 #define EPT_2M (1ull << 16)
@@ -82,11 +83,13 @@ static bool pick_controls(void)
 	if (!pick(l->pin, pin_must, 0, &f->pin) || !pick(l->proc, proc_must, PROC_TPR_SHADOW, &f->proc))
 		return false;
 	l->proc2 = x86_rdmsr(MSR_VMX_PROC2);
-	if (!pick(l->proc2, proc2_must, PROC2_VPID | PROC2_RDTSCP | PROC2_INVPCID | PROC2_PAUSE_LOOP, &f->proc2) ||
+	if (!pick(l->proc2, proc2_must, PROC2_VPID | PROC2_RDTSCP | PROC2_INVPCID | PROC2_PAUSE_LOOP | APICV, &f->proc2) ||
 		!pick(l->exit, exit_must, 0, &f->exit) || !pick(l->entry, entry_must, 0, &f->entry))
 		return false;
 	f->entry &= ~ENTRY_LONG_MODE; /* follows EFER.LMA */
 	f->tpr_shadow = f->proc & PROC_TPR_SHADOW;
+	f->apicv = f->tpr_shadow && (f->proc2 & APICV) == APICV && !virt_without("apicv");
+	f->proc2 &= ~APICV; /* follow the LAPIC's mode */
 	if (!f->tpr_shadow)
 		f->proc |= PROC_CR8_LOAD | PROC_CR8_STORE;
 	return true;

@@ -8,9 +8,10 @@
 #define VMCS_FIELDS(X)                                                                                                                       \
 	X(vpid, 0x0000)                                                                                                                      \
 	X(es_selector, 0x0800) X(cs_selector, 0x0802) X(ss_selector, 0x0804) X(ds_selector, 0x0806) X(fs_selector, 0x0808)                   \
-	X(gs_selector, 0x080a) X(ldtr_selector, 0x080c) X(tr_selector, 0x080e)                                                               \
+	X(gs_selector, 0x080a) X(ldtr_selector, 0x080c) X(tr_selector, 0x080e) X(interrupt_status, 0x0810)                                   \
 	X(host_es, 0x0c00) X(host_cs, 0x0c02) X(host_ss, 0x0c04) X(host_ds, 0x0c06) X(host_fs, 0x0c08) X(host_gs, 0x0c0a) X(host_tr, 0x0c0c) \
-	X(msr_bitmap, 0x2004) X(tsc_offset, 0x2010) X(virtual_apic, 0x2012) X(eptp, 0x201a)                                                  \
+	X(msr_bitmap, 0x2004) X(tsc_offset, 0x2010) X(virtual_apic, 0x2012) X(apic_access, 0x2014) X(eptp, 0x201a)                           \
+	X(eoi_exits0, 0x201c) X(eoi_exits1, 0x201e) X(eoi_exits2, 0x2020) X(eoi_exits3, 0x2022)                                              \
 	X(link_pointer, 0x2800) X(debugctl, 0x2802) X(pat, 0x2804) X(efer, 0x2806)                                                           \
 	X(pdpte0, 0x280a) X(pdpte1, 0x280c) X(pdpte2, 0x280e) X(pdpte3, 0x2810)                                                              \
 	X(host_pat, 0x2c00) X(host_efer, 0x2c02)                                                                                             \
@@ -76,11 +77,15 @@ struct vmcs_image {
 #define PROC_MONITOR (1u << 29)
 #define PROC_SECONDARY (1u << 31)
 /* Secondary processor-based controls (table 25-7). */
+#define PROC2_APIC_ACCESS (1u << 0)
 #define PROC2_EPT (1u << 1)
 #define PROC2_RDTSCP (1u << 3)
+#define PROC2_X2APIC (1u << 4)
 #define PROC2_VPID (1u << 5)
 #define PROC2_WBINVD (1u << 6)
 #define PROC2_UNRESTRICTED (1u << 7)
+#define PROC2_APIC_REGISTERS (1u << 8)
+#define PROC2_VIRTUAL_INTERRUPTS (1u << 9)
 #define PROC2_PAUSE_LOOP (1u << 10)
 #define PROC2_INVPCID (1u << 12)
 /* VM-exit controls (table 25-13). */

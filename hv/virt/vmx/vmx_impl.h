@@ -1,11 +1,14 @@
-/* VT-x back end, its own parts: vmx.c (verbs), ept.c (nested paging), exit.c (exit reasons), probe.c (capabilities), check.c (VM entry's
- * rules), entry.S (world switch). */
+/* VT-x back end, its own parts: vmx.c (cores, VMs, vCPUs, running), control.c (control and debug registers), state.c (segments, MSRs), event.c
+ * (injection, windows), apic.c (the LAPIC), ept.c (nested paging), exit.c (exit reasons), probe.c (capabilities), check.c (VM entry's rules),
+ * entry.S (world switch), insn.h (instructions). */
 #ifndef HV_VIRT_VMX_VMX_IMPL_H
 #define HV_VIRT_VMX_VMX_IMPL_H
 
 #include "virt/nested.h"
 #include "virt/vcpu_impl.h"
 #include "virt/vmx/check.h"
+
+#define APIC_PAGE 0xfee00000ull /* guest-physical */
 
 /* What the last exit said; only the fields that its row in exit.c asks for are fresh. */
 struct vmx_exit {
@@ -19,7 +22,6 @@ struct vmx_exit {
 struct virt_vcpu {
 	void *region; /* the VMCS */
 	uint64_t region_pa;
-	uint8_t *virtual_apic; /* page: only its TPR is used */
 	bool loaded;           /* its VMCS is current and active on the vCPU's core: from load to unload */
 	bool launched;         /* since it was loaded */
 	bool dr_live;          /* DR0-3 and DR6 are in the machine, accesses do not exit */
@@ -32,6 +34,7 @@ struct virt_vcpu {
 	uint32_t event, event_error;          /* to be delivered by the next entry */
 	uint32_t tpr_threshold;               /* in the VMCS */
 	uint64_t rip, rsp, rflags;            /* in the VMCS */
+	uint64_t eoi_exits[4];                /* in the VMCS */
 	uint64_t cr2, dr6, cr8;
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base; /* KernelGSBase is in the machine while loaded */
 	struct vmx_exit exit;
@@ -41,13 +44,15 @@ struct virt_vcpu {
 struct virt_vm {
 	uint64_t eptp;
 	struct nested ept;
+	void *apic_access; /* page whose place in guest memory the LAPIC's registers take; its contents mean nothing */
 	bool seen[HV_MAX_CORES]; /* this core has dropped what an older table at the same address left in its TLB */
 };
 
 struct vmx_features {
 	struct vmx_limits limits;
 	uint32_t revision, pin, proc, proc2, exit, entry; /* controls that every VMCS starts with */
-	bool vpid, tpr_shadow, gib_pages, accessed_dirty, invvpid_single;
+	bool vpid, tpr_shadow, gib_pages, accessed_dirty;
+	bool apicv; /* all that apic.c uses */
 };
 extern struct vmx_features vmx_features;
 
@@ -66,16 +71,51 @@ void vmx_event_from(uint32_t info, uint32_t error, struct virt_event *e);
 /* probe.c: the verb. */
 int vmx_probe(void);
 
-/* vmx.c, called by exit.c. */
+/* vmx.c: makes v's VMCS current outside of its time slice; undone by release. Does nothing inside. */
+void vmx_acquire(const struct vcpu *v);
+void vmx_release(const struct vcpu *v);
+/* The guest's SYSCALL MSRs go into the machine. @pre on its core, between load and unload */
+void vmx_load_syscall_msrs(const struct virt_vcpu *s);
+/* The rule that the current VMCS breaks. */
+const char *vmx_why_invalid(void);
+
+/* control.c: verbs of virt.h, and: */
+/* The VMCS's fields. @pre current */
+void vmx_control_init(void);
+uint64_t vmx_get_control(const struct vcpu *v, enum virt_control c);
+void vmx_set_control(struct vcpu *v, enum virt_control c, uint64_t value);
+void vmx_proc_control(struct vcpu *v, uint32_t bits, bool on);
 void vmx_dr_load(struct vcpu *v);
+void vmx_dr_save(struct vcpu *v);
+uint64_t vmx_cr0_get(void);
+uint64_t vmx_cr8_get(const struct vcpu *v);
+/* Paging was changed by us: drops the guest's TLB entries, loads PDPTEs. */
+void vmx_sync_paging(struct vcpu *v);
 /* A MOV to or from CR0, CR4 or CR8, CLTS or LMSW that left the guest (SDM table 28-3): done here, RIP behind it, or a fault queued. */
 void vmx_cr_access(struct vcpu *v, uint64_t qualification, unsigned insn_len);
 /* An intercepted #DB: puts into DR6 what the exit qualification says (28.2.1). */
 void vmx_debug_exception(struct vcpu *v, uint64_t qualification);
+
+/* state.c: verbs. */
+void vmx_get_seg(const struct vcpu *v, enum virt_seg_id id, struct virt_seg *seg);
+void vmx_set_seg(struct vcpu *v, enum virt_seg_id id, const struct virt_seg *seg);
+bool vmx_get_msr(const struct vcpu *v, uint32_t msr, uint64_t *value);
+bool vmx_set_msr(struct vcpu *v, uint32_t msr, uint64_t value);
+
+/* event.c: verbs, and: */
+void vmx_inject(struct vcpu *v, const struct virt_event *e);
+void vmx_watch(struct vcpu *v, enum virt_watch what, bool on);
+void vmx_shadow(struct vcpu *v, bool on);
 /* An IRET that faulted in nested paging has opened NMIs already (28.2.3): blocks them again. */
 void vmx_block_nmi(struct vcpu *v);
-/* The rule that the current VMCS breaks. */
-const char *vmx_why_invalid(void);
+
+/* apic.c: verbs, and: */
+bool vmx_apic_mode(struct vcpu *v, enum lapic_mode mode);
+void vmx_apic_sync(struct vcpu *v, const struct lapic_page_state *a);
+/* Which MSRs guests access without an exit; idempotent. -ENOMEM. */
+int vmx_make_msr_bitmaps(void) HV_MUST_CHECK;
+/* The VMCS's fields. @pre current */
+void vmx_apic_init(struct vcpu *v);
 
 /* ept.c: what the tables of virt/nested.c look like here, and the VMCS's pointer to them. */
 extern const struct nested_format vmx_ept_format;

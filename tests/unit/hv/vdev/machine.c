@@ -32,6 +32,14 @@ void vcpu_set_lapic(struct vcpu *v, struct lapic *lapic)
 {
 	v->lapic = lapic;
 }
+uint32_t *vcpu_apic_page(const struct vcpu *v)
+{
+	return m.vcpus[v->index].apic_page;
+}
+void vcpu_apic_mode_changed(struct vcpu *v)
+{
+	v->apic_modes++;
+}
 void vcpu_kick(struct vcpu *v)
 {
 	v->kicks++;

@@ -17,6 +17,8 @@ struct vcpu {
 	struct lapic *lapic;
 	unsigned kicks, nmis, inits, sipis;
 	uint8_t sipi_vector;
+	unsigned apic_modes; /* calls of vcpu_apic_mode_changed */
+	uint32_t apic_page[1024];
 };
 
 struct machine {

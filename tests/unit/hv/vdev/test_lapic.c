@@ -331,6 +331,83 @@ static void timer_tsc_deadline(void **state)
 	assert_int_equal(take(0), -1);
 }
 
+static uint32_t *page_register(unsigned reg)
+{
+	return &m.vcpus[0].apic_page[reg * 4];
+}
+
+/* What a processor that delivers by itself finds in the page, and what it leaves there. */
+static void page_of_a_machine_that_delivers(void **state)
+{
+	struct lapic *l = m.vcpus[0].lapic;
+	struct lapic_page_state s;
+	assert_int_equal(lapic_get_mode(l), LAPIC_X2APIC);
+	wr(MSR_KVM_PV_EOI, 0x5001);
+	lapic_set_assisted(l, true);
+	wr(X2 + SELF, 0x51);
+	vm_msi_send(&m.vm, 0xfee00000, 0xc062); /* level */
+	lapic_collect(l, &s);
+	assert_int_equal(s.requested, 0x62);
+	assert_int_equal(s.in_service, 0);
+	assert_true(s.level[1] == 1ull << (0x62 - 64) && !(s.level[0] | s.level[2] | s.level[3]));
+	assert_int_equal(*page_register(IRR + 2), 1u << (0x51 - 64));
+	assert_int_equal(*page_register(IRR + 3), 1u << (0x62 - 96));
+	*page_register(IRR + 3) = 0; /* the processor delivers 0x62 */
+	*page_register(ISR + 3) = 1u << (0x62 - 96);
+	lapic_collect(l, &s);
+	assert_int_equal(s.requested, 0x51);
+	assert_int_equal(s.in_service, 0x62);
+	assert_int_equal(take(0), -1); /* it waits behind 0x62 */
+	*page_register(ISR + 3) = 0;   /* EOI */
+	lapic_ended(l, 0x62);
+	assert_int_equal(take(0), 0x51);
+	assert_int_equal(pv_flag(), 0); /* no EOI by memory: this one costs no exit */
+	vm_msi_send(&m.vm, 0xfee00000, 0x62); /* the same vector, by edge */
+	lapic_collect(l, &s);
+	assert_int_equal(s.level[1], 0);
+	lapic_reset(l);
+	lapic_collect(l, &s);
+	assert_int_equal(s.requested | s.in_service, 0);
+}
+
+/* Registers that are kept elsewhere are shown in the page, and taken from there when the guest wrote them without us. */
+static void registers_written_in_the_page(void **state)
+{
+	struct lapic *l = m.vcpus[0].lapic;
+	mmio_write32(PAGE + 0xf0, 0x1ff);
+	lapic_set_assisted(l, true);
+	assert_int_equal(*page_register(VERSION) & 0xff, 0x14);
+	assert_int_equal(*page_register(SVR), 0x1ff);
+	*page_register(ID) = 0x77000000;
+	lapic_page_written(l, ID << 4);
+	assert_int_equal(*page_register(ID), 0);
+	*page_register(LVT_T) = 0xffff00ec;
+	lapic_page_written(l, LVT_T << 4);
+	assert_int_equal(*page_register(LVT_T), 0x700ec); /* reserved bits do not stay */
+	*page_register(LVT_T) = 0x200ec;
+	lapic_page_written(l, LVT_T << 4);
+	*page_register(DIV) = 0xb;
+	lapic_page_written(l, DIV << 4);
+	*page_register(INIT) = 1000000;
+	lapic_page_written(l, INIT << 4);
+	pass(MS);
+	assert_int_equal(take(0), 0xec);
+	*page_register(ICR + 1) = 0;
+	*page_register(ICR) = 0x4041;
+	lapic_page_written(l, ICR << 4);
+	lapic_page_written(l, 0xb0); /* EOI of 0xec */
+	assert_int_equal(*page_register(ISR + 7), 0);
+	struct lapic_page_state s;
+	lapic_collect(l, &s);
+	assert_int_equal(s.requested, 0x41);
+	*page_register(SVR) = 0xff;
+	lapic_page_written(l, SVR << 4);
+	assert_int_equal(*page_register(LVT_T), 0x300ec); /* masked with it */
+	lapic_page_written(l, SELF << 4);                 /* a vector below 16 */
+	mmio_write32(PAGE + 0x280, 0);
+	assert_int_equal(mmio_read32(PAGE + 0x280), 0x20);
+}
+
 static void state_survives(void **state)
 {
 	static uint8_t buf[16384];
@@ -415,6 +492,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(timer_one_shot_and_periodic, setup, teardown),
 		cmocka_unit_test_setup_teardown(timer_period_is_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(timer_tsc_deadline, setup, teardown),
+		cmocka_unit_test_setup_teardown(page_of_a_machine_that_delivers, setup, teardown),
+		cmocka_unit_test_setup_teardown(registers_written_in_the_page, setup_xapic, teardown),
 		cmocka_unit_test_setup_teardown(state_survives, setup, teardown),
 		cmocka_unit_test_setup_teardown(impossible_state_is_refused, setup, teardown),
 	};

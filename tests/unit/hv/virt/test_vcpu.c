@@ -86,28 +86,35 @@ static void inject(struct vcpu *v, const struct virt_event *e)
 {
 	injected = *e;
 }
-static void set_window(struct vcpu *v, bool on)
+static void watch(struct vcpu *v, enum virt_watch what, bool on)
 {
-	window = on;
+	*(what == VWATCH_IRQ ? &window : what == VWATCH_NMI ? &nmi_window : &watching) = on;
 }
-static void set_nmi_window(struct vcpu *v, bool on)
+static bool delivers; /* the machine takes interrupts from the LAPIC's page */
+static struct lapic_page_state synced;
+static unsigned syncs;
+static bool apic_mode(struct vcpu *v, enum lapic_mode mode)
 {
-	nmi_window = on;
+	return delivers && mode != LAPIC_OFF;
+}
+static void apic_sync(struct vcpu *v, const struct lapic_page_state *s)
+{
+	synced = *s;
+	syncs++;
 }
 static void shadow(struct vcpu *v, bool on)
 {
 	v->shadow = on;
 }
-static void watch_cr8(struct vcpu *v, bool on)
-{
-	watching = on;
-}
 static const struct virt_ops fake = {"fake", ok, ok, ok_vm, nop_vm, ok_vcpu, nop, nop, nop, fake_enter, get_seg, set_seg, get_control, set_control,
-	get_msr, set_msr, inject, set_window, set_nmi_window, shadow, watch_cr8};
+	get_msr, set_msr, inject, watch, shadow, apic_mode, apic_sync};
 const struct virt_ops *virt_ops = &fake;
 
 /* ---- what the vCPU core calls ---- */
-static int irq = -1;
+static int irq = -1, pic = -1;
+static enum lapic_mode lapic_is = LAPIC_XAPIC;
+static bool assisted;
+static int ended = -1, written = -1;
 static unsigned acks, lapic_resets;
 static bool blocked;
 bool lapic_has_interrupt(struct lapic *l, uint8_t *vector)
@@ -118,7 +125,32 @@ bool lapic_has_interrupt(struct lapic *l, uint8_t *vector)
 void lapic_ack(struct lapic *l, uint8_t vector)
 {
 	acks++;
-	irq = -1;
+	*(pic >= 0 ? &pic : &irq) = -1;
+}
+bool lapic_has_external(struct lapic *l, uint8_t *vector)
+{
+	*vector = (uint8_t)pic;
+	return pic >= 0;
+}
+enum lapic_mode lapic_get_mode(const struct lapic *l)
+{
+	return lapic_is;
+}
+void lapic_set_assisted(struct lapic *l, bool on)
+{
+	assisted = on;
+}
+void lapic_collect(struct lapic *l, struct lapic_page_state *out)
+{
+	*out = (struct lapic_page_state){.requested = irq >= 0 ? (uint8_t)irq : 0};
+}
+void lapic_ended(struct lapic *l, uint8_t vector)
+{
+	ended = vector;
+}
+void lapic_page_written(struct lapic *l, unsigned offset)
+{
+	written = (int)offset;
 }
 bool lapic_tpr_blocks(struct lapic *l)
 {
@@ -207,7 +239,10 @@ static int setup(void **state)
 	window = nmi_window = blocked = watching = false;
 	injected.valid = cut_short.valid = false;
 	on_enter = NULL;
-	irq = -1;
+	irq = pic = ended = written = -1;
+	syncs = 0;
+	delivers = false;
+	lapic_is = LAPIC_XAPIC;
 	virt_cpuid_init();
 	if (gmem_create(GMEM_UNIT, &vm.gmem) || vcpu_create(&vm, 0, 0, &v))
 		return -1;
@@ -259,6 +294,48 @@ static void interrupt_waits_for_if_and_shadow(void **state)
 	assert_int_equal(acks, 1);
 	assert_false(window);
 	assert_int_equal(v->counters.irqs, 1);
+}
+
+/* A machine that delivers from the LAPIC's page is told what waits; the PIC's interrupts stay ours. */
+static void machine_that_delivers(void **state)
+{
+	delivers = true;
+	v->rflags = 2;
+	irq = 0x40;
+	vcpu_kick(v);
+	RUN(VEXIT_INTERRUPT);
+	assert_true(assisted);
+	assert_int_equal(synced.requested, 0x40);
+	assert_false(injected.valid || window || watching);
+	unsigned before = syncs;
+	irq = -1;
+	RUN(VEXIT_CPUID, VEXIT_CPUID); /* nothing new: nothing told */
+	assert_int_equal(syncs, before);
+	pic = 0x20;
+	vcpu_kick(v);
+	RUN(VEXIT_INTERRUPT);
+	assert_true(window); /* IF is 0 */
+	v->rflags |= FLAGS_IF;
+	RUN(VEXIT_IRQ_WINDOW);
+	assert_true(injected.valid && injected.vector == 0x20);
+	assert_false(window);
+	RUN(VEXIT_EOI, VEXIT_APIC_WRITE);
+	assert_int_equal(ended, 0);
+	assert_int_equal(written, 0);
+	RUN(VEXIT_HLT); /* asleep; an interrupt wakes it, and the machine takes it */
+	assert_int_equal(v->state, VCPU_HALTED);
+	injected.valid = false;
+	irq = 0x41;
+	vcpu_kick(v);
+	RUN(VEXIT_INTERRUPT);
+	assert_int_equal(v->state, VCPU_RUNNING);
+	assert_int_equal(synced.requested, 0x41);
+	assert_false(injected.valid);
+	lapic_is = LAPIC_OFF; /* then we deliver again */
+	vcpu_apic_mode_changed(v);
+	RUN(VEXIT_INTERRUPT);
+	assert_false(assisted);
+	assert_true(injected.valid && injected.vector == 0x41);
 }
 
 static void cut_short_event_goes_first(void **state)
@@ -498,7 +575,7 @@ static void damaged_state_changes_nothing(void **state)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
-	const struct CMUnitTest tests[] = {T(interrupt_waits_for_if_and_shadow), T(cut_short_event_goes_first), T(halts_and_wakes),
+	const struct CMUnitTest tests[] = {T(interrupt_waits_for_if_and_shadow), T(machine_that_delivers), T(cut_short_event_goes_first), T(halts_and_wakes),
 		T(hlt_with_a_waiting_interrupt_goes_on), T(nmi_is_blocked_until_iret), T(init_and_sipi), T(exceptions_merge),
 		T(tpr_is_watched_only_while_it_blocks), T(the_end_is_told_once), T(paused_does_not_run), T(state_round_trip), T(damaged_state_changes_nothing)};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -98,6 +98,10 @@ static void controls(void **state)
 	NAMES(b.msr_bitmap = 0x800, "msr_bitmap");
 	NAMES(b.virtual_apic = 1ull << 40, "virtual_apic");
 	NAMES(b.tpr_threshold = 16, "tpr_threshold");
+	NAMES((b.proc2_controls |= PROC2_X2APIC, b.proc_controls &= ~(uint64_t)PROC_TPR_SHADOW), "proc2_controls");
+	NAMES(b.proc2_controls |= PROC2_X2APIC | PROC2_APIC_ACCESS, "proc2_controls");
+	NAMES((b.proc2_controls |= PROC2_VIRTUAL_INTERRUPTS, b.pin_controls &= ~(uint64_t)PIN_INTERRUPT), "proc2_controls");
+	NAMES((b.proc2_controls |= PROC2_APIC_ACCESS, b.apic_access = 8), "apic_access");
 	NAMES(b.vpid = 0, "vpid");
 	NAMES(b.eptp = 0x100000 | 3 << 3 | 1, "eptp");
 	NAMES(b.eptp = 0x100000 | 2 << 3 | 6, "eptp");

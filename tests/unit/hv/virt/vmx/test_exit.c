@@ -74,6 +74,21 @@ static void memory(void **state)
 	assert_int_equal(vmx_exit_wants(VMX_EXIT_EPT_VIOLATION), VMX_WANT_QUALIFICATION | VMX_WANT_PHYSICAL);
 }
 
+static void virtualized_lapic(void **state)
+{
+	struct virt_exit e = decode(44, 1u << 12 | 0x0b0);
+	assert_int_equal(e.reason, VEXIT_MEMORY);
+	assert_int_equal(e.u.memory.gpa.v, 0xfee000b0);
+	assert_true(e.u.memory.write && !e.u.memory.fetch && !e.u.memory.page_table);
+	assert_false(decode(44, 0x390).u.memory.write);
+	e = decode(45, 0x62);
+	assert_int_equal(e.reason, VEXIT_EOI);
+	assert_int_equal(e.u.vector, 0x62);
+	e = decode(56, 0x320);
+	assert_int_equal(e.reason, VEXIT_APIC_WRITE);
+	assert_int_equal(e.u.offset, 0x320);
+}
+
 static void exceptions(void **state)
 {
 	s.exit.event = EVENT_VALID | EVENT_ERROR | VMX_HARDWARE << 8 | X86_AC;
@@ -114,6 +129,7 @@ int main(void)
 		cmocka_unit_test(every_reason_has_a_row),
 		cmocka_unit_test(instructions),
 		cmocka_unit_test(memory),
+		cmocka_unit_test(virtualized_lapic),
 		cmocka_unit_test(exceptions),
 		cmocka_unit_test(events),
 	};
