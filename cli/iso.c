@@ -23,6 +23,7 @@
 #define BERTH_IMAGE_DEFAULT "build/image/berth.elf"
 #endif
 #define CONFIG_MODULE "config.json"
+#define PLAIN "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+/:@%," /* GRUB's shell leaves it as it is */
 
 struct staging {
 	char *folder;
@@ -43,7 +44,7 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
 	return remove(path);
 }
 
-static int staging_begin(struct staging *s, const char *output)
+static int staging_begin(struct staging *s, const char *output, const char *append)
 {
 	static const char *const folders[] = {"boot", "boot/grub", "boot/modules"};
 	*s = (struct staging){.folder = must_printf("%s.XXXXXX", output)};
@@ -70,8 +71,10 @@ static int staging_begin(struct staging *s, const char *output)
 		      "  terminal_input console serial\n"
 		      "  terminal_output console serial\n"
 		      "fi\n"
-		      "multiboot2 /boot/berth.elf\n",
+		      "multiboot2 /boot/berth.elf",
 			s->menu);
+	if (s->menu)
+		fprintf(s->menu, " %s\n", append);
 	return result;
 }
 
@@ -89,7 +92,7 @@ static void staging_end(struct staging *s)
 /* Names that GRUB's shell hands over unchanged. */
 static bool plain_name(const char *name)
 {
-	return name[0] && strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+/:@%,") == strlen(name);
+	return name[0] && strspn(name, PLAIN) == strlen(name);
 }
 
 static int add_module(struct staging *s, const char *name, char **path)
@@ -283,8 +286,13 @@ int command_iso(const struct arguments *arguments)
 	struct host_file host;
 	struct staging s = {.folder = NULL};
 	const char *output = arguments->values[OPTION_ISO], *image = arguments->values[OPTION_IMAGE];
+	const char *append = arguments->values[OPTION_APPEND] ? arguments->values[OPTION_APPEND] : "";
 	if (!output) {
 		fprintf(stderr, "berth: iso needs -o HOST.iso\nTry: berth iso --help\n");
+		return EXIT_USAGE;
+	}
+	if (strspn(append, PLAIN "= ") != strlen(append)) {
+		fprintf(stderr, "berth: --append \"%s\": words of letters, digits and ._-+/:@%%,= only\n", append);
 		return EXIT_USAGE;
 	}
 	struct arguments all = *arguments;
@@ -294,7 +302,7 @@ int command_iso(const struct arguments *arguments)
 	if (result == EXIT_OK)
 		result = find_tools();
 	if (result == EXIT_OK)
-		result = staging_begin(&s, output);
+		result = staging_begin(&s, output, append);
 	if (result == EXIT_OK)
 		result = stage(&s, &host, image ? image : BERTH_IMAGE_DEFAULT);
 	if (result == EXIT_OK)

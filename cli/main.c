@@ -16,6 +16,7 @@ const struct option_row option_rows[OPTION_COUNT] = {
 	[OPTION_OUTPUT] = {"--output", "-o", "OUT.json", "Write the host's JSON there; without it, to standard output."},
 	[OPTION_ISO] = {"--output", "-o", "HOST.iso", "Write the disc image there."},
 	[OPTION_IMAGE] = {"--image", NULL, "BERTH.elf", "The host's image; without it, build/image/berth.elf."},
+	[OPTION_APPEND] = {"--append", NULL, "TEXT", "The host's command line, e.g. without=apicv (docs/user-guide.md)."},
 	[OPTION_FILE] = {"--file", NULL, "NAME=PATH",
 		"The file PATH will be boot module NAME (a secret, a kernel ...). May be given often."},
 	[OPTION_LIST_FILES] = {"--list-files", NULL, NULL,
@@ -61,7 +62,7 @@ const struct command commands[] = {
 			   "With secrets in it the disc image is readable by its owner only.",
 		.examples = "  berth iso host.yaml -o host.iso --file vmlinuz=/boot/vmlinuz --file initrd=/boot/initrd.img\n"
 			    "  qemu-system-x86_64 -cpu max -M q35 -m 2048 -serial stdio -cdrom host.iso\n",
-		.options = OPTION(HELP) | OPTION(STRICT) | OPTION(ISO) | OPTION(IMAGE) | OPTION(FILE),
+		.options = OPTION(HELP) | OPTION(STRICT) | OPTION(ISO) | OPTION(IMAGE) | OPTION(APPEND) | OPTION(FILE),
 		.run = command_iso},
 	{.name = "schema",
 		.summary = "Print the JSON Schema of the configuration, for editors",

@@ -44,6 +44,7 @@ SYSTEM = [  # name, arguments, seconds it usually takes (the longest are started
     ("iso", ["uefi"], 30, 300),
     ("iso", ["bios"], 15, 300),
     ("iso", ["intel"], 20, 300),
+    ("intel_interrupts", [], 25, 300),
     ("storage_native", ["nas-kill"], 45, 150),
     ("storage_native", ["san-hang"], 30, 150),
     ("storage_native", ["nas-hang"], 30, 150),

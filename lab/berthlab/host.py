@@ -48,8 +48,9 @@ def compile_config(yaml, folder, files):
 
 class Host:
     def __init__(self, yaml, cores=2, memory_mib=0, files=None, icount=False, netdevs=None, qemu_args=(), quiet=False, plugin=None, cpu="amd",
-                 firmware=None):
-        """cpu: amd (QEMU) or intel (Bochs). firmware: bios or uefi boots the ISO of `berth iso` in QEMU; Bochs always does, with its BIOS."""
+                 firmware=None, append=""):
+        """cpu: amd (QEMU) or intel (Bochs). firmware: bios or uefi boots the ISO of `berth iso` in QEMU; Bochs always does, with its BIOS.
+        append: the host's command line."""
         self.folder = tempfile.mkdtemp(prefix="berth-lab-")
         self.yaml, self.files = yaml, files or {}
         self.boot, self.config = compile_config(yaml, self.folder, self.files)
@@ -59,7 +60,7 @@ class Host:
         self.memory = memory_mib or self._default_memory(vms)
         self.ended, self.stats, self.lines, self.events = {}, None, [], queue.Queue()
         self.waiters = []
-        self.machine, self.firmware = MACHINES[cpu](), firmware
+        self.machine, self.firmware, self.append = MACHINES[cpu](), firmware, append
 
     def _default_memory(self, vms):
         guests = sum(_mib(v.get("memory", "0")) for v in vms)
@@ -71,7 +72,7 @@ class Host:
         """The ISO that `berth iso` makes of this host's configuration and files."""
         iso = pathlib.Path(self.folder) / "host.iso"
         files = [a for name, path in self.files.items() for a in ("--file", f"{name}={path}")]
-        r = subprocess.run([BERTH, "iso", str(self.yaml), "-o", str(iso), "--image", str(IMAGE), *files], capture_output=True, text=True)
+        r = subprocess.run([BERTH, "iso", str(self.yaml), "-o", str(iso), "--image", str(IMAGE), "--append", self.append, *files], capture_output=True, text=True)
         if r.returncode:
             raise LabError(f"no ISO: {r.stderr.strip()}")
         return iso

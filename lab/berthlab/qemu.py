@@ -28,7 +28,7 @@ def boot_arguments(host):
     if not host.firmware:
         cpio = pathlib.Path(host.folder) / "boot.cpio"
         cpio.write_bytes(pack(host.boot))
-        return ["-kernel", str(IMAGE), "-initrd", str(cpio)]
+        return ["-kernel", str(IMAGE), "-initrd", str(cpio), "-append", host.append]
     args = ["-cdrom", str(host.make_iso())]
     if host.firmware == "uefi":
         if not OVMF_CODE.exists():
