@@ -115,8 +115,8 @@ static uint32_t reg_read(struct lapic *l, unsigned reg)
 
 void lapic_show(struct lapic *l)
 {
-	static const uint8_t shown[] = {R_ID, R_VERSION, R_LDR, R_DFR, R_SVR, R_ESR, R_ICR, R_LVT, R_LVT + 1, R_LVT + 2, R_LVT + 3, R_LVT + 4,
-		R_LVT + 5, R_INIT_COUNT, R_DIVIDE};
+	static const uint8_t shown[] = {R_ID, R_VERSION, R_LDR, R_DFR, R_SVR, R_ESR, R_ICR, R_LVT, R_LVT + 1, R_LVT + 2, R_LVT + 3,
+		R_LVT + 4, R_LVT + 5, R_INIT_COUNT, R_DIVIDE};
 	for (unsigned i = 0; i < sizeof(shown); i++)
 		lapic_reg_set(l, shown[i], reg_read(l, shown[i]));
 }

@@ -37,8 +37,8 @@ bool lapic_tpr_blocks(struct lapic *l);
  */
 void lapic_set_assisted(struct lapic *l, bool on);
 enum lapic_mode lapic_get_mode(const struct lapic *l);
-/* Requests of other cores go into the page; what the processor needs to know of it: the highest vector that waits and that is in service (0:
- * none), and which vectors are level-triggered: their EOI must be told by lapic_ended. */
+/* Requests of other cores go into the page; what the processor needs to know of it: the highest vector that waits and that is in service
+ * (0: none), and which vectors are level-triggered: their EOI must be told by lapic_ended. */
 struct lapic_page_state {
 	uint64_t level[4];
 	uint8_t requested, in_service;

@@ -1,8 +1,9 @@
 /*
  * A LAPIC from the inside; used by lapic.c (registers), lapic_irq.c (interrupts), lapic_timer.c, apic_bus.c (senders) and platform.c.
  *
- * Who writes what: requests, level and esr_pending are atomics that any core sets; mode, svr, ldr and dfr are written by the vCPU's own core
- * and read by senders on others (a sender may act on the value of a moment ago, as on a real bus); all else belongs to the vCPU's core.
+ * Who writes what: requests, level and esr_pending are atomics that any core sets; mode, svr, ldr and dfr are written by the vCPU's own
+ * core and read by senders on others (a sender may act on the value of a moment ago, as on a real bus); all else belongs to the vCPU's
+ * core.
  */
 #ifndef HV_VDEV_LAPIC_IMPL_H
 #define HV_VDEV_LAPIC_IMPL_H
@@ -81,7 +82,7 @@ struct lapic {
 	_Atomic uint8_t mode; /* enum lapic_mode */
 
 	uint32_t *page HV_CACHE_ALIGNED; /* vcpu_apic_page(); who holds what there: lapic.c, lapic_irq.c */
-	bool assisted; /* the processor delivers interrupts from the page (vcpu_apic_mode_changed decides) */
+	bool assisted;                   /* the processor delivers interrupts from the page (vcpu_apic_mode_changed decides) */
 	uint32_t esr, icr_low;
 	uint32_t lvt[LVT_COUNT];
 	uint64_t pv_eoi_gpa; /* paravirtual EOI: the guest's flag byte, 0 off */

@@ -3,9 +3,9 @@
  *
  *	any core: request --> own core: pull --> page IRR --> page ISR --EOI--> nothing
  *
- * The last two steps are ours (lapic_ack, lapic_eoi), or the processor's while it delivers from the page (`assisted`): then it also moves TPR
- * and PPR, and tells us of those EOIs only that the I/O APIC waits for. So IRR, ISR, TMR, TPR and PPR exist in the page only, and nothing of
- * them is kept elsewhere.
+ * The last two steps are ours (lapic_ack, lapic_eoi), or the processor's while it delivers from the page (`assisted`): then it also moves
+ *TPR and PPR, and tells us of those EOIs only that the I/O APIC waits for. So IRR, ISR, TMR, TPR and PPR exist in the page only, and
+ *nothing of them is kept elsewhere.
  *
  * Invariant: only this vCPU's core changes the page, by its code or by the processor that runs the guest there.
  */
@@ -78,7 +78,7 @@ void lapic_pull(struct lapic *l)
 		uint64_t new = atomic_exchange_explicit(&l->requests[i], 0, memory_order_acq_rel);
 		uint64_t level = atomic_load_explicit(&l->level[i], memory_order_relaxed);
 		lapic_word_set(l, R_IRR, i, lapic_word(l, R_IRR, i) | new);
-		lapic_word_set(l, R_TMR, i, (lapic_word(l, R_TMR, i) & ~new) | (new & level));
+		lapic_word_set(l, R_TMR, i, (lapic_word(l, R_TMR, i) & ~new) | (new &level));
 	}
 }
 
@@ -119,10 +119,10 @@ static void end_of_interrupt(struct lapic *l)
 }
 
 /*
- * Paravirtual EOI. The guest gave us a byte of its memory. When an edge-triggered interrupt is taken and no other waits, bit 0 is set there:
- * the guest's EOI then is clearing it, without an exit. We look at it when we next have to do with the ISR. Only the vCPU's own core touches
- * the byte, and only while the guest does not run; what a hostile guest does to it ends its own interrupts early or late. A processor that
- * delivers by itself needs none of it: nothing is offered then.
+ * Paravirtual EOI. The guest gave us a byte of its memory. When an edge-triggered interrupt is taken and no other waits, bit 0 is set
+ * there: the guest's EOI then is clearing it, without an exit. We look at it when we next have to do with the ISR. Only the vCPU's own core
+ * touches the byte, and only while the guest does not run; what a hostile guest does to it ends its own interrupts early or late. A
+ * processor that delivers by itself needs none of it: nothing is offered then.
  */
 static volatile uint8_t *pv_flag(struct lapic *l)
 {

@@ -135,7 +135,8 @@ void vcpu_reset(struct vcpu *v, bool init)
 	const struct virt_seg data = {.limit = 0xffff, .attr = SEG_P | SEG_S | 0x3};
 	const struct virt_seg ldtr = {.limit = 0xffff, .attr = SEG_P | 0x2}, tr = {.limit = 0xffff, .attr = SEG_P | 0xb};
 	const struct virt_seg table = {.limit = 0xffff};
-	static const uint32_t cleared[] = {MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SFMASK, MSR_KERNEL_GS_BASE, MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP};
+	static const uint32_t cleared[] = {
+		MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SFMASK, MSR_KERNEL_GS_BASE, MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP};
 	memset(v->regs, 0, sizeof(v->regs));
 	memset(v->dr, 0, sizeof(v->dr));
 	v->regs[VREG_RDX] = 0x600;
@@ -226,7 +227,8 @@ void vcpu_inject(struct vcpu *v, uint8_t vector, bool has_error, uint32_t error)
 			vcpu_crash(v, "triple fault");
 			return;
 		}
-		if ((contributory(p->vector) && contributory(vector)) || (p->vector == X86_PF && (contributory(vector) || vector == X86_PF)))
+		if ((contributory(p->vector) && contributory(vector)) ||
+			(p->vector == X86_PF && (contributory(vector) || vector == X86_PF)))
 			e = (struct virt_event){.valid = true, .has_error = true, .type = VEVENT_EXCEPTION, .vector = X86_DF};
 	}
 	v->pending = e;
@@ -409,7 +411,8 @@ static bool awake(struct vcpu *v)
 	uint32_t bits = atomic_exchange_explicit(&v->signals, 0, memory_order_acq_rel);
 	if (bits)
 		take_signals(v, bits);
-	if (v->state == VCPU_HALTED && ((v->nmi_pending && !v->nmi_blocked) || (v->rflags & FLAGS_IF && v->lapic && lapic_has_interrupt(v->lapic, &vector))))
+	if (v->state == VCPU_HALTED &&
+		((v->nmi_pending && !v->nmi_blocked) || (v->rflags & FLAGS_IF && v->lapic && lapic_has_interrupt(v->lapic, &vector))))
 		v->state = VCPU_RUNNING;
 	return v->state == VCPU_RUNNING;
 }

@@ -17,7 +17,7 @@ int virt_init(void)
 			virt_ops = vendors[i];
 	if (!virt_ops) {
 		log_error("virt.none", "this machine cannot run guests: it needs AMD-V with nested paging or VT-x with EPT and"
-			" unrestricted guest, present and not disabled by firmware");
+				       " unrestricted guest, present and not disabled by firmware");
 		return -ENODEV;
 	}
 	virt_cpuid_init();
@@ -35,7 +35,8 @@ bool virt_without(const char *feature)
 			listed = strncmp(p, key, sizeof(key) - 1) == 0;
 			p += listed ? sizeof(key) - 1 : 0;
 		}
-		if (listed && (p[-1] == '=' || p[-1] == ',') && strncmp(p, feature, len) == 0 && (!p[len] || p[len] == ',' || p[len] == ' '))
+		if (listed && (p[-1] == '=' || p[-1] == ',') && strncmp(p, feature, len) == 0 &&
+			(!p[len] || p[len] == ',' || p[len] == ' '))
 			return true;
 		if (!*p)
 			break;

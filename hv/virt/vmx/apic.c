@@ -1,7 +1,7 @@
 /*
  * APIC virtualization (SDM vol. 3 ch. 31): the processor reads and writes the LAPIC's registers in vcpu_apic_page() and delivers interrupts
- * from there. All of it or none: TPR shadow, APIC-register virtualization, virtual-interrupt delivery, and for each of the LAPIC's two ways in
- * (the page at 0xfee00000, the MSRs) the virtualization of that way.
+ * from there. All of it or none: TPR shadow, APIC-register virtualization, virtual-interrupt delivery, and for each of the LAPIC's two ways
+ * in (the page at 0xfee00000, the MSRs) the virtualization of that way.
  *
  * Who waits and what is in service is the page's IRR and ISR; the processor keeps the highest of each in the VMCS's guest interrupt status
  * (RVI, SVI), which is written when we have changed the page. An EOI leaves the guest only for vectors in the EOI-exit bitmap: the
@@ -35,7 +35,8 @@ static void allow(uint8_t *map, uint32_t msr, bool read, bool write)
 /* Registers that the page holds as the MSR shows them: not ICR, one MSR but two registers of the page, and not the running count. */
 static void allow_x2apic(uint8_t *map)
 {
-	static const uint8_t readable[][2] = {{0x02, 0x03}, {X2_TPR, X2_TPR}, {0x0a, 0x0a}, {0x0d, 0x0d}, {0x0f, 0x28}, {0x32, 0x38}, {0x3e, 0x3e}};
+	static const uint8_t readable[][2] = {
+		{0x02, 0x03}, {X2_TPR, X2_TPR}, {0x0a, 0x0a}, {0x0d, 0x0d}, {0x0f, 0x28}, {0x32, 0x38}, {0x3e, 0x3e}};
 	for (unsigned i = 0; i < HV_ARRAY_LEN(readable); i++)
 		for (uint32_t reg = readable[i][0]; reg <= readable[i][1]; reg++)
 			allow(map, X2APIC(reg), true, false);

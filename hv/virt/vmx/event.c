@@ -20,8 +20,8 @@ void vmx_block_nmi(struct vcpu *v)
 }
 
 /*
- * Once asked for, the window's control stays until its exit, wanted or not: Bochs keeps the event pending when the control is cleared before
- * (seen with 2.7: STI, HLT with an interrupt waiting; then exits for windows without end).
+ * Once asked for, the window's control stays until its exit, wanted or not: Bochs keeps the event pending when the control is cleared
+ * before (seen with 2.7: STI, HLT with an interrupt waiting; then exits for windows without end).
  */
 static void watch_irq(struct vcpu *v, bool on)
 {

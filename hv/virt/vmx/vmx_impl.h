@@ -1,6 +1,6 @@
-/* VT-x back end, its own parts: vmx.c (cores, VMs, vCPUs, running), control.c (control and debug registers), state.c (segments, MSRs), event.c
- * (injection, windows), apic.c (the LAPIC), ept.c (nested paging), exit.c (exit reasons), probe.c (capabilities), check.c (VM entry's rules),
- * entry.S (world switch), insn.h (instructions). */
+/* VT-x back end, its own parts: vmx.c (cores, VMs, vCPUs, running), control.c (control and debug registers), state.c (segments, MSRs),
+ * event.c (injection, windows), apic.c (the LAPIC), ept.c (nested paging), exit.c (exit reasons), probe.c (capabilities), check.c (VM
+ * entry's rules), entry.S (world switch), insn.h (instructions). */
 #ifndef HV_VIRT_VMX_VMX_IMPL_H
 #define HV_VIRT_VMX_VMX_IMPL_H
 
@@ -22,12 +22,12 @@ struct vmx_exit {
 struct virt_vcpu {
 	void *region; /* the VMCS */
 	uint64_t region_pa;
-	bool loaded;           /* its VMCS is current and active on the vCPU's core: from load to unload */
-	bool launched;         /* since it was loaded */
-	bool dr_live;          /* DR0-3 and DR6 are in the machine, accesses do not exit */
+	bool loaded;   /* its VMCS is current and active on the vCPU's core: from load to unload */
+	bool launched; /* since it was loaded */
+	bool dr_live;  /* DR0-3 and DR6 are in the machine, accesses do not exit */
 	bool watch_cr8;
 	bool window; /* an exit is wanted as soon as an interrupt can be taken */
-	bool flush; /* paging state was changed from the outside: drop its TLB entries at the next entry */
+	bool flush;  /* paging state was changed from the outside: drop its TLB entries at the next entry */
 	uint16_t vpid;
 	uint64_t vpid_generation;             /* of its core's allocator; 0: has none */
 	uint32_t proc_controls, proc_written; /* wanted, and in the VMCS */
@@ -44,7 +44,7 @@ struct virt_vcpu {
 struct virt_vm {
 	uint64_t eptp;
 	struct nested ept;
-	void *apic_access; /* page whose place in guest memory the LAPIC's registers take; its contents mean nothing */
+	void *apic_access;       /* page whose place in guest memory the LAPIC's registers take; its contents mean nothing */
 	bool seen[HV_MAX_CORES]; /* this core has dropped what an older table at the same address left in its TLB */
 };
 

@@ -10,8 +10,27 @@
 
 #define PAGE 0xfee00000ull
 #define X2 0x800u
-enum { ID = 2, VERSION = 3, TPR = 8, PPR = 0xa, EOI = 0xb, LDR = 0xd, SVR = 0xf, ISR = 0x10, TMR = 0x18, IRR = 0x20, ESR = 0x28, ICR = 0x30,
-	LVT_T = 0x32, LINT0 = 0x35, LVT_E = 0x37, INIT = 0x38, CUR = 0x39, DIV = 0x3e, SELF = 0x3f };
+enum {
+	ID = 2,
+	VERSION = 3,
+	TPR = 8,
+	PPR = 0xa,
+	EOI = 0xb,
+	LDR = 0xd,
+	SVR = 0xf,
+	ISR = 0x10,
+	TMR = 0x18,
+	IRR = 0x20,
+	ESR = 0x28,
+	ICR = 0x30,
+	LVT_T = 0x32,
+	LINT0 = 0x35,
+	LVT_E = 0x37,
+	INIT = 0x38,
+	CUR = 0x39,
+	DIV = 0x3e,
+	SELF = 0x3f
+};
 
 static void x2_on(unsigned vcpu)
 {
@@ -361,7 +380,7 @@ static void page_of_a_machine_that_delivers(void **state)
 	*page_register(ISR + 3) = 0;   /* EOI */
 	lapic_ended(l, 0x62);
 	assert_int_equal(take(0), 0x51);
-	assert_int_equal(pv_flag(), 0); /* no EOI by memory: this one costs no exit */
+	assert_int_equal(pv_flag(), 0);       /* no EOI by memory: this one costs no exit */
 	vm_msi_send(&m.vm, 0xfee00000, 0x62); /* the same vector, by edge */
 	lapic_collect(l, &s);
 	assert_int_equal(s.level[1], 0);
