@@ -5,6 +5,7 @@
 #include "host_file.h"
 
 #include "memory.h"
+#include "position.h"
 
 #include <config/path.h>
 #include <errno.h>
@@ -193,10 +194,40 @@ static void report_problem(void *arg, const struct config_problem *problem)
 		problem->hint, "%s", problem->message);
 }
 
+/*
+ * Adds the key by which the host finds file:line (config/position.c). Places on the line of the place around them are left out. The YAML has
+ * no such key.
+ */
+static void add_positions(struct host_file *host)
+{
+	yyjson_mut_doc *doc = host->yaml.json;
+	yyjson_mut_val *root = yyjson_mut_doc_get_root(doc), *positions, *lines;
+	const struct marks *marks = &host->yaml.marks;
+	const char *slash = strrchr(host->problems.file, '/');
+	if (!yyjson_mut_is_obj(root))
+		return;
+	if (yyjson_mut_obj_get(root, CONFIG_POSITIONS_KEY)) {
+		problems_add(&host->problems, CONFIG_ERROR, marks_find(marks, CONFIG_POSITIONS_KEY, true), CONFIG_POSITIONS_KEY,
+			"take it out: berth compile adds it", "\"%s\" is not a key of the YAML file", CONFIG_POSITIONS_KEY);
+		return;
+	}
+	positions = yyjson_mut_obj_add_obj(doc, root, CONFIG_POSITIONS_KEY);
+	yyjson_mut_obj_add_strcpy(doc, positions, "file", slash ? slash + 1 : host->problems.file);
+	lines = yyjson_mut_obj_add_obj(doc, positions, "lines");
+	for (size_t i = 0, count = 0; i < marks->count && count < CONFIG_MAX_POSITIONS; i++) {
+		const struct mark *mark = &marks->marks[i];
+		if (!mark->path[0] || mark->key.line == marks_line_around(marks, i))
+			continue;
+		yyjson_mut_obj_add(lines, yyjson_mut_strcpy(doc, mark->path), yyjson_mut_uint(doc, mark->key.line));
+		count++;
+	}
+}
+
 static void decode_and_check(struct host_file *host, struct secret_source *source)
 {
 	struct config_sink sink = {report_problem, host};
 	struct config_secrets secrets = {read_secret, source};
+	add_positions(host);
 	host->json = yyjson_mut_write(host->yaml.json, YYJSON_WRITE_PRETTY_TWO_SPACES | YYJSON_WRITE_NEWLINE_AT_END, &host->json_len);
 	if (!host->json) {
 		problems_add(&host->problems, CONFIG_ERROR, (struct position){0, 0}, "", NULL, "the file cannot be written as JSON");

@@ -40,6 +40,17 @@ struct position marks_find(const struct marks *marks, const char *path, bool at_
 	return exact && at_key ? mark->key : mark->value;
 }
 
+unsigned marks_line_around(const struct marks *marks, size_t i)
+{
+	const char *path = marks->marks[i].path, *dot = strrchr(path, '.'), *bracket = strrchr(path, '[');
+	const char *cut = dot > bracket ? dot : bracket;
+	size_t len = cut ? (size_t)(cut - path) : 0;
+	while (len && i-- > 0) /* what is around stands before, and near */
+		if (!strncmp(marks->marks[i].path, path, len) && !marks->marks[i].path[len])
+			return marks->marks[i].key.line;
+	return 0;
+}
+
 void marks_free(struct marks *marks)
 {
 	for (size_t i = 0; i < marks->count; i++)

@@ -25,6 +25,8 @@ struct marks {
 void marks_add(struct marks *marks, const char *path, struct position key, struct position value);
 /* The position of a path, or of the nearest place around it that has one. */
 struct position marks_find(const struct marks *marks, const char *path, bool at_key);
+/* The line of the key of the nearest place around mark i; 0: none. */
+unsigned marks_line_around(const struct marks *marks, size_t i);
 void marks_free(struct marks *marks);
 
 #endif

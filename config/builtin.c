@@ -31,8 +31,11 @@ static struct {
 
 static void config_report(void *arg, const struct config_problem *p)
 {
-	hv_log(p->severity == CONFIG_ERROR ? HV_LOG_ERROR : HV_LOG_WARN, "config.problem", "%s%s%s%s%s", p->path, p->path[0] ? ": " : "",
-		p->message, p->hint[0] ? "; " : "", p->hint);
+	char at[CONFIG_POSITION_MAX + 1];
+
+	config_position(host.config, p->path, at);
+	hv_log(p->severity == CONFIG_ERROR ? HV_LOG_ERROR : HV_LOG_WARN, "config.problem", "%s%s%s%s%s%s%s", at, at[0] ? ": " : "", p->path,
+		p->path[0] ? ": " : "", p->message, p->hint[0] ? "; " : "", p->hint);
 }
 
 /* Secrets travel as boot modules beside the configuration, never inside it. */

@@ -9,6 +9,7 @@
  * Single values are decoded in decode.c; here are objects, lists, references and what is filled in at the end (names, MAC addresses).
  */
 #include "decode.h"
+#include "position.h"
 
 #include <config/suggest.h>
 #include <stdio.h>
@@ -54,6 +55,8 @@ static void collect(struct decoder *d, const struct config_object *object, yyjso
 	yyjson_val *key;
 	while ((key = yyjson_obj_iter_next(&iter))) {
 		const char *text = yyjson_get_str(key);
+		if (object == &config_root && yyjson_equals_str(key, CONFIG_POSITIONS_KEY))
+			continue; /* read before everything else */
 		size_t mark = config_path_push_key(&d->report.path, text, yyjson_get_len(key));
 		const struct config_field *field = strlen(text) == yyjson_get_len(key) ? find_field(object, text) : NULL;
 		if (!field)
@@ -284,6 +287,9 @@ int config_read_json(const char *json, size_t len, struct config *out, const str
 	d->secrets = secrets;
 	report_begin(&d->report, sink);
 	if (doc) {
+		yyjson_val *positions = yyjson_obj_get(yyjson_doc_get_root(doc), CONFIG_POSITIONS_KEY);
+		if (positions)
+			position_read(&out->positions, &d->report, positions);
 		decode_object(d, &config_root, yyjson_doc_get_root(doc), out);
 	} else if (err.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION) {
 		report_error(&d->report, NULL, "there is not enough memory to read %lu bytes of configuration", (unsigned long)len);

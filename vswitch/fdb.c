@@ -144,6 +144,16 @@ void fdb_remove(struct fdb *f, uint64_t key)
 		slot_clear(f, slot);
 }
 
+void fdb_remove_if(struct fdb *f, bool (*gone)(void *arg, uint64_t key, uint16_t port, bool is_static), void *arg)
+{
+	for (uint32_t slot = 0; slot < FDB_BUCKETS * FDB_WAYS; slot++) {
+		uint64_t key = f->buckets[slot / FDB_WAYS].key[slot % FDB_WAYS];
+
+		if (key && gone(arg, key, fdb_slot_port(f, slot), is_static(f, slot)))
+			slot_clear(f, slot);
+	}
+}
+
 void fdb_remove_port(struct fdb *f, uint16_t port)
 {
 	for (uint32_t slot = 0; slot < FDB_BUCKETS * FDB_WAYS; slot++) {

@@ -53,6 +53,8 @@ int fdb_static_add(struct fdb *f, uint64_t key, uint16_t port) HV_MUST_CHECK;
 /* Is this slot (or FDB_NONE) a static entry? */
 bool fdb_is_static(const struct fdb *f, uint32_t slot);
 void fdb_remove(struct fdb *f, uint64_t key);
+/* Removes every entry, learned or static, for which gone() says so. Walks the whole table. */
+void fdb_remove_if(struct fdb *f, bool (*gone)(void *arg, uint64_t key, uint16_t port, bool is_static), void *arg);
 void fdb_remove_port(struct fdb *f, uint16_t port);
 /* Once a second: refills the learning allowance and expires, in a part of the table, what was unused for ageing_s seconds. */
 void fdb_tick(struct fdb *f, uint32_t ageing_s);

@@ -361,6 +361,14 @@ static const struct netport_ops guest_ops = {
 	.set_filter = guest_set_filter,
 };
 
+static void guest_reconfigured(struct vsw_port *p, bool moved)
+{
+	struct guest_port *g = hv_container_of(p, struct guest_port, port);
+
+	g->np.mtu = p->mtu;
+	vsw_store_mac(g->np.mac, p->mac);
+}
+
 int vsw_guest_port_create(struct vsw *v, unsigned portgroup, const char *name, const uint8_t mac[6], struct netport **out)
 {
 	struct guest_port *g = hv_contig_alloc(sizeof(*g), HV_PAGE_SIZE);
@@ -371,6 +379,7 @@ int vsw_guest_port_create(struct vsw *v, unsigned portgroup, const char *name, c
 	g->port.kind = VSW_PORT_GUEST;
 	g->port.deliver = guest_deliver;
 	g->port.flush = guest_flush;
+	g->port.reconfigured = guest_reconfigured;
 	err = vsw_access_port_init(v, &g->port, portgroup, name, mac);
 	if (err) {
 		hv_contig_free(g, sizeof(*g));

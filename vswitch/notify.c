@@ -91,7 +91,7 @@ static void notify(struct hv_timer *t)
 	bool more = false;
 
 	for (unsigned i = 0; i < v->config.switch_count; i++) {
-		struct vsw_switch *sw = &v->switches[i];
+		struct vsw_switch *sw = v->switches[i];
 
 		sw->notifying = sw->notifying && sw->active;
 		if (sw->notifying)

@@ -50,13 +50,27 @@ bool vsw_policy_set_mac(struct vsw_port *p, const uint8_t mac[6])
 	return true;
 }
 
+static void set_promisc(struct vsw_port *p, bool on)
+{
+	p->flags = (uint16_t)(on ? p->flags | VSW_PF_PROMISC : p->flags & ~VSW_PF_PROMISC);
+	vsw_domains_set_promisc(p, on);
+}
+
 void vsw_policy_set_promisc(struct vsw_port *p, bool on)
 {
+	p->wants_promisc = on;
 	if (on && !p->portgroup->config->policy.promiscuous) {
 		log_info("vswitch.promiscuous.rejected", "port %s: promiscuous mode refused by port group %s", p->name,
 			p->portgroup->config->name);
 		return;
 	}
-	p->flags = (uint16_t)(on ? p->flags | VSW_PF_PROMISC : p->flags & ~VSW_PF_PROMISC);
-	vsw_domains_set_promisc(p, on);
+	set_promisc(p, on);
+}
+
+void vsw_policy_apply(struct vsw_port *p)
+{
+	bool on = p->wants_promisc && p->portgroup->config->policy.promiscuous;
+
+	if (on || p->flags & VSW_PF_PROMISC)
+		set_promisc(p, on);
 }

@@ -8,6 +8,59 @@
 
 #include <errno.h>
 
+/* ---- what a port group says ---- */
+
+/* The VLANs of a port group and their domains. */
+static int derive_vlans(struct vsw_portgroup *pg)
+{
+	const struct vsw_portgroup_config *c = pg->config;
+	struct vsw_domain *d;
+	int err = 0;
+
+	pg->trunk = c->trunk_count;
+	pg->domain = NULL;
+	pg->vlans = (struct vsw_vlan_set){0};
+	vsw_vlan_set_ranges(&pg->vlans, c->trunk, c->trunk_count);
+	if (!pg->trunk || c->has_native)
+		vsw_vlan_add(&pg->vlans, pg->trunk ? c->native_vlan : c->vlan);
+	for (unsigned vlan = 0; vlan <= VSW_VLAN_MAX && !err; vlan++) {
+		if (vsw_vlan_in(&pg->vlans, (uint16_t)vlan))
+			err = vsw_domain_get(pg->sw, (uint16_t)vlan, &d);
+	}
+	if (!err && (!pg->trunk || c->has_native))
+		pg->domain = pg->sw->v->domains[pg->sw->domain_of[pg->trunk ? c->native_vlan : c->vlan]];
+	return err;
+}
+
+int vsw_portgroup_derive(struct vsw_portgroup *pg)
+{
+	/* What the uplinks carry at most; a switch without uplinks carries what its port groups say. */
+	if (!pg->config->mtu)
+		pg->mtu = pg->sw->mtu;
+	else if (pg->sw->config && pg->sw->config->uplink_count)
+		pg->mtu = HV_MIN(pg->config->mtu, pg->sw->mtu);
+	else
+		pg->mtu = pg->config->mtu;
+	return derive_vlans(pg);
+}
+
+void vsw_port_apply(struct vsw_port *p, struct vsw_portgroup *pg)
+{
+	const uint16_t ours = VSW_PF_TRUNK | VSW_PF_FORGED;
+
+	p->portgroup = pg;
+	p->sw = pg->sw;
+	p->domain = pg->domain ? pg->domain->id : VSW_DOMAIN_NONE;
+	p->mtu = pg->mtu;
+	p->flags = (uint16_t)((p->flags & ~ours) | (pg->trunk ? VSW_PF_TRUNK : 0) | vsw_policy_flags(&pg->config->policy));
+	if (p->kind == VSW_PORT_GUEST) /* a guest on a trunk gets tags into its frames */
+		p->flags = (uint16_t)(pg->trunk ? p->flags | VSW_PF_PRIVATE : p->flags & ~VSW_PF_PRIVATE);
+	for (unsigned i = 0; i < HV_ARRAY_LEN(p->used.bits); i++)
+		p->used.bits[i] &= pg->vlans.bits[i];
+}
+
+/* ---- the port table ---- */
+
 static int port_slot(struct vsw *v, uint16_t *index)
 {
 	for (unsigned i = 0; i < VSW_MAX_PORTS; i++) {
@@ -107,20 +160,12 @@ void vsw_mac_release(struct vsw_port *p, uint64_t mac)
 
 int vsw_access_port_init(struct vsw *v, struct vsw_port *p, unsigned portgroup, const char *name, const uint8_t mac[6])
 {
-	struct vsw_portgroup *pg;
 	int err;
 
-	p->mac = vsw_load_mac(mac);
+	p->mac = p->own_mac = vsw_load_mac(mac);
 	if (portgroup >= v->config.portgroup_count || vsw_mac_is_group(p->mac) || !p->mac)
 		return trace_error(-EINVAL);
-	pg = &v->portgroups[portgroup];
-	p->portgroup = pg;
-	p->sw = pg->sw;
-	p->domain = pg->domain ? pg->domain->id : VSW_DOMAIN_NONE;
-	p->mtu = pg->mtu;
-	if (pg->trunk)
-		p->flags |= VSW_PF_TRUNK | VSW_PF_PRIVATE;
-	p->flags |= vsw_policy_flags(&pg->config->policy);
+	vsw_port_apply(p, v->portgroups[portgroup]);
 	p->link_up = true;
 	hv_snprintf(p->name, sizeof(p->name), "%s", name);
 	err = vsw_port_add(v, p);

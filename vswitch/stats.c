@@ -88,11 +88,11 @@ void vsw_fdb_foreach(const struct vsw *v, void (*fn)(void *arg, const struct vsw
 
 	for (unsigned s = 0; s < v->config.switch_count; s++) {
 		for (unsigned slot = 0; slot < FDB_BUCKETS * FDB_WAYS; slot++) {
-			const struct fdb_bucket *b = &v->switches[s].fdb.buckets[slot / FDB_WAYS];
+			const struct fdb_bucket *b = &v->switches[s]->fdb.buckets[slot / FDB_WAYS];
 
 			if (!b->key[slot % FDB_WAYS])
 				continue;
-			fdb_entry_info(&v->switches[s], b, slot % FDB_WAYS, &info);
+			fdb_entry_info(v->switches[s], b, slot % FDB_WAYS, &info);
 			fn(arg, &info);
 		}
 	}
@@ -103,6 +103,6 @@ uint64_t vsw_fdb_refused(const struct vsw *v)
 	uint64_t sum = 0;
 
 	for (unsigned s = 0; s < v->config.switch_count; s++)
-		sum += v->switches[s].fdb.refused;
+		sum += v->switches[s]->fdb.refused;
 	return sum;
 }

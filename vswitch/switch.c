@@ -19,7 +19,6 @@
 #define GSO_MBUFS 2047u /* an uplink's transmit ring and backlog */
 #define MBUF_CACHE 256u
 #define TICK_NS 1000000000ull
-#define DEFAULT_MTU 1500
 
 static void pools_free(struct vsw *v)
 {
@@ -53,7 +52,7 @@ static int pools_create(struct vsw *v)
 }
 
 /* The smallest MTU of its uplinks: what every frame of the switch can leave by. */
-static uint16_t switch_mtu(const struct vsw *v, const struct vsw_switch_config *c)
+uint16_t vsw_switch_mtu(const struct vsw *v, const struct vsw_switch_config *c)
 {
 	uint16_t mtu = 0;
 
@@ -63,10 +62,10 @@ static uint16_t switch_mtu(const struct vsw *v, const struct vsw_switch_config *
 		if (one && (!mtu || one < mtu))
 			mtu = one;
 	}
-	return mtu ? mtu : DEFAULT_MTU;
+	return mtu ? mtu : VSW_MTU_DEFAULT;
 }
 
-static bool config_in_range(const struct vsw_config *c)
+bool vsw_config_in_range(const struct vsw_config *c)
 {
 	if (c->uplink_count > VSW_MAX_UPLINKS || c->switch_count > VSW_MAX_SWITCHES || c->portgroup_count > VSW_MAX_PORTGROUPS)
 		return false;
@@ -86,65 +85,35 @@ static bool config_in_range(const struct vsw_config *c)
 	return true;
 }
 
+struct vsw_switch *vsw_switch_new(struct vsw *v)
+{
+	struct vsw_switch *sw = hv_contig_alloc(sizeof(*sw), HV_PAGE_SIZE);
+
+	if (!sw)
+		return NULL;
+	sw->v = v;
+	if (!fdb_create(&sw->fdb))
+		return sw;
+	hv_contig_free(sw, sizeof(*sw));
+	return NULL;
+}
+
+void vsw_switch_free(struct vsw_switch *sw)
+{
+	fdb_destroy(&sw->fdb);
+	hv_contig_free(sw, sizeof(*sw));
+}
+
 static void switches_free(struct vsw *v)
 {
-	for (unsigned i = 1; i <= v->domain_count; i++)
-		hv_contig_free(v->domains[i], sizeof(*v->domains[i]));
+	for (unsigned i = 1; i <= v->domain_count; i++) {
+		if (v->domains[i])
+			hv_contig_free(v->domains[i], sizeof(*v->domains[i]));
+	}
+	for (unsigned i = 0; i < v->config.portgroup_count; i++)
+		hv_contig_free(v->portgroups[i], sizeof(*v->portgroups[i]));
 	for (unsigned i = 0; i < v->config.switch_count; i++)
-		fdb_destroy(&v->switches[i].fdb);
-}
-
-/* The VLANs of a port group and their domains. */
-static int portgroup_vlans(struct vsw_portgroup *pg)
-{
-	const struct vsw_portgroup_config *c = pg->config;
-	struct vsw_domain *d;
-	int err = 0;
-
-	pg->trunk = c->trunk_count;
-	vsw_vlan_set_ranges(&pg->vlans, c->trunk, c->trunk_count);
-	if (!pg->trunk || c->has_native)
-		vsw_vlan_add(&pg->vlans, pg->trunk ? c->native_vlan : c->vlan);
-	for (unsigned vlan = 0; vlan <= VSW_VLAN_MAX && !err; vlan++) {
-		if (vsw_vlan_in(&pg->vlans, (uint16_t)vlan))
-			err = vsw_domain_get(pg->sw, (uint16_t)vlan, &d);
-	}
-	if (!err && (!pg->trunk || c->has_native))
-		pg->domain = pg->sw->v->domains[pg->sw->domain_of[pg->trunk ? c->native_vlan : c->vlan]];
-	return err;
-}
-
-/* What the uplinks carry at most; a switch without uplinks carries what its port groups say. */
-static uint16_t portgroup_mtu(const struct vsw_portgroup *pg)
-{
-	if (!pg->config->mtu)
-		return pg->sw->mtu;
-	return pg->sw->config->uplink_count ? HV_MIN(pg->config->mtu, pg->sw->mtu) : pg->config->mtu;
-}
-
-static int switches_create(struct vsw *v)
-{
-	int err = 0;
-
-	for (unsigned i = 0; i < v->config.switch_count && !err; i++) {
-		struct vsw_switch *sw = &v->switches[i];
-
-		sw->v = v;
-		sw->config = &v->config.switches[i];
-		sw->mtu = switch_mtu(v, sw->config);
-		err = fdb_create(&sw->fdb);
-	}
-	for (unsigned i = 0; i < v->config.portgroup_count && !err; i++) {
-		struct vsw_portgroup *pg = &v->portgroups[i];
-
-		pg->config = &v->config.portgroups[i];
-		pg->sw = &v->switches[pg->config->vswitch];
-		pg->mtu = portgroup_mtu(pg);
-		err = portgroup_vlans(pg);
-	}
-	if (err)
-		switches_free(v);
-	return err;
+		vsw_switch_free(v->switches[i]);
 }
 
 static void tick(struct hv_timer *t)
@@ -152,7 +121,7 @@ static void tick(struct hv_timer *t)
 	struct vsw *v = hv_container_of(t, struct vsw, tick);
 
 	for (unsigned i = 0; i < v->config.switch_count; i++)
-		fdb_tick(&v->switches[i].fdb,
+		fdb_tick(&v->switches[i]->fdb,
 			v->config.switches[i].mac_ageing_s ? v->config.switches[i].mac_ageing_s : VSW_AGEING_DEFAULT_S);
 	vsw_team_update(v); /* failback delays end */
 	hv_timer_arm(t, hv_now_ns() + TICK_NS);
@@ -192,27 +161,26 @@ int vsw_create(const struct vsw_config *config, unsigned core, struct vsw **out)
 	int err;
 
 	hv_assert(hv_core_self() == core);
-	if (!config_in_range(config))
+	if (!vsw_config_in_range(config))
 		return trace_error(-EINVAL);
 	v = hv_contig_alloc(sizeof(*v), HV_PAGE_SIZE);
 	if (!v)
 		return trace_error(-ENOMEM);
 	v->core = core;
-	v->config = *config;
 	err = pools_create(v);
 	if (err)
 		goto free_vsw;
 	err = vsw_gro_create(v);
 	if (err)
 		goto free_pools;
-	err = switches_create(v);
+	vsw_notify_init(v);
+	err = vsw_apply(v, config, NULL); /* from nothing */
 	if (err)
 		goto free_gro;
 	v->tick.fn = tick;
 	hv_timer_arm(&v->tick, hv_now_ns() + TICK_NS);
 	v->watch.fn = watch;
 	hv_timer_arm(&v->watch, hv_now_ns() + VSW_WATCH_NS);
-	vsw_notify_init(v);
 	v->poller = (struct hv_poller){.poll = poll_leftovers, .arm = arm_leftovers, .name = "vswitch"};
 	hv_poller_add(&v->poller);
 	*out = v;

@@ -27,6 +27,7 @@
 #define VSW_PORT_OUTSIDE (UINT16_MAX - 1) /* in the MAC table: beyond the uplinks; teaming picks which */
 #define VSW_AGEING_DEFAULT_S 300          /* IEEE 802.1Q-2018 table 8-6 */
 #define VSW_PORT_NAME_MAX 63
+#define VSW_MTU_DEFAULT 1500
 
 #define VSW_WATCH_NS 100000000ull /* failure detection by link status */
 
@@ -91,9 +92,13 @@ struct vsw_port {
 	bool link_up;
 	bool link_lost;                                    /* an uplink whose link was up and went down: failback applies to it */
 	uint64_t link_up_ns;                               /* an uplink: since when it is up */
+	uint64_t own_mac;                                  /* what it was created with; `mac` may be the guest's choice */
+	bool wants_promisc;                                /* the guest asked for it, whatever the policy says */
 	struct vsw_vlan_set used;                          /* a trunk: VLANs its guest has sent on */
 	void (*link_changed)(struct vsw_port *p, bool up); /* some uplink of the switch is up; may be NULL */
-	uint8_t uplink_mac[6];                             /* an uplink's own address; its `mac` above matches nothing */
+	/* Its port group, MTU or MAC is another now; moved: it is in other VLANs. May be NULL. */
+	void (*reconfigured)(struct vsw_port *p, bool moved);
+	uint8_t uplink_mac[6]; /* an uplink's own address; its `mac` above matches nothing */
 	char name[VSW_PORT_NAME_MAX + 1];
 };
 
@@ -116,19 +121,29 @@ struct vsw {
 	struct vsw_domain *domains[VSW_MAX_DOMAINS];
 	uint16_t dirty[VSW_MAX_PORTS];
 	unsigned dirty_count;
-	unsigned port_count; /* slots used, holes included */
-	unsigned domain_count;
+	unsigned port_count;   /* slots used, holes included */
+	unsigned domain_count; /* the highest id, holes included */
+	unsigned domain_hint;  /* no id below it is free */
 	unsigned core;
 	struct rte_mempool *gso_headers, *gso_payloads;      /* of segments that refer to their frame's payload (segment.c) */
 	struct rte_mempool *guest_pool, *vmk_pool, *rx_pool; /* guests' frames and copies; vmks'; uplink receive rings */
-	struct vsw_switch switches[VSW_MAX_SWITCHES];
-	struct vsw_portgroup portgroups[VSW_MAX_PORTGROUPS];
+	/* By their index in config. The objects stay where they are when a live change gives them another index (change.c). */
+	struct vsw_switch *switches[VSW_MAX_SWITCHES];
+	struct vsw_portgroup *portgroups[VSW_MAX_PORTGROUPS];
 	struct vsw_uplink *uplinks[VSW_MAX_UPLINKS];
 	struct vsw_config config;
 	void *gro; /* rte_gro's table (gro.c) */
 	struct hv_timer tick, watch, notify;
 	struct hv_poller poller;
 };
+
+/* ---- switch.c ---- */
+bool vsw_config_in_range(const struct vsw_config *config);
+/* An empty vSwitch in no table. NULL: no memory. */
+struct vsw_switch *vsw_switch_new(struct vsw *v);
+void vsw_switch_free(struct vsw_switch *sw);
+/* The largest IP packet that every uplink of a vSwitch of v's configuration carries. */
+uint16_t vsw_switch_mtu(const struct vsw *v, const struct vsw_switch_config *c);
 
 /* ---- forward.c ---- */
 /* Frames from port `in` enter the switch, their domains in vlan_tci, each at least an Ethernet header in its first segment. Takes all. */
@@ -142,6 +157,11 @@ int vsw_port_add(struct vsw *v, struct vsw_port *p) HV_MUST_CHECK;
 void vsw_port_remove(struct vsw_port *p);
 /* Fills name, port group, domain, policy flags, and claims the MAC. -EINVAL, -EEXIST, -ENOSPC. */
 int vsw_access_port_init(struct vsw *v, struct vsw_port *p, unsigned portgroup, const char *name, const uint8_t mac[6]) HV_MUST_CHECK;
+
+/* What follows from pg->config and pg->sw: VLANs, domains (made where there is none), MTU. -ENOMEM, -ENOSPC (domains). */
+int vsw_portgroup_derive(struct vsw_portgroup *pg) HV_MUST_CHECK;
+/* The port takes over what its port group says: VLANs (it joins no domain), MTU, flags. */
+void vsw_port_apply(struct vsw_port *p, struct vsw_portgroup *pg);
 
 /* Claims `mac` for the port in its VLAN or in all of its trunk. -EEXIST: another port has it there; -ENOSPC. */
 int vsw_mac_claim(struct vsw_port *p, uint64_t mac) HV_MUST_CHECK;
@@ -157,10 +177,14 @@ void vsw_domains_leave(struct vsw_port *p);
 void vsw_domains_set_promisc(struct vsw_port *p, bool on);
 /* The domain of `vlan` in the switch, made when there is none. -ENOMEM. */
 int vsw_domain_get(struct vsw_switch *sw, uint16_t vlan, struct vsw_domain **out) HV_MUST_CHECK;
+/* Frees the domains that no port group has, and forgets what was learned there. @pre no frame under way, no member */
+void vsw_domains_collect(struct vsw *v);
 
 /* ---- policy.c ---- */
 /* What the port group lets its ports do, as flags. */
 uint16_t vsw_policy_flags(const struct vsw_policy_config *policy);
+/* The policy of the port group may be another: what the guest asked for is granted or taken away. */
+void vsw_policy_apply(struct vsw_port *p);
 /* The guest wants another MAC / to see all frames. The policy decides; a refusal is logged and counted. */
 bool vsw_policy_set_mac(struct vsw_port *p, const uint8_t mac[6]);
 void vsw_policy_set_promisc(struct vsw_port *p, bool on);
@@ -180,6 +204,11 @@ void vsw_notify_init(struct vsw *v);
 struct vsw_port *vsw_uplink_port(struct vsw_uplink *u);
 void vsw_uplink_watch(struct vsw_uplink *u); /* reads its link, VSW_WATCH_NS apart */
 void vsw_uplink_detach(struct vsw_uplink *u);
+/* Live change: makes the device take a larger MTU (-errno of the driver; undone by abort); takes over the configuration of index `uplink`.
+ */
+int vsw_uplink_mtu_prepare(struct vsw_uplink *u, uint16_t mtu) HV_MUST_CHECK;
+void vsw_uplink_mtu_abort(struct vsw_uplink *u);
+void vsw_uplink_apply(struct vsw_uplink *u, unsigned uplink);
 
 /* ---- stats.c ---- */
 static inline void vsw_drop(struct vsw_port *p, enum vsw_drop reason, struct rte_mbuf *m)

@@ -63,7 +63,7 @@ void vsw_team_assign(struct vsw_port *p)
 void vsw_team_update(struct vsw *v)
 {
 	for (unsigned i = 0; i < v->config.switch_count; i++) {
-		struct vsw_switch *sw = &v->switches[i];
+		struct vsw_switch *sw = v->switches[i];
 		struct vsw_port *before = sw->active;
 
 		sw->active = choose(sw);

@@ -34,7 +34,10 @@ struct vsw_uplink {
 	struct vsw_uplink_dev dev;
 	uint32_t features; /* enum netport_feature that the device does for us */
 	bool ip_checksum, chains;
-	bool restricted; /* carries only `vlans` */
+	uint16_t device_mtu; /* the device takes frames up to this */
+	uint16_t mtu_before; /* while a change is prepared that raised it; else 0 */
+	bool scatter;        /* it may receive into several buffers */
+	bool restricted;     /* carries only `vlans` */
 	struct vsw_vlan_set vlans;
 	uint32_t head, tail; /* backlog: head - tail frames wait */
 	struct rte_mbuf *backlog[BACKLOG];
@@ -307,9 +310,20 @@ void vsw_uplink_watch(struct vsw_uplink *u)
 	vsw_team_update(u->port.sw->v);
 }
 
+bool vsw_uplink_attached(const struct vsw *v, unsigned uplink)
+{
+	return uplink < v->config.uplink_count && v->uplinks[uplink];
+}
+
 bool vsw_uplink_link_up(const struct vsw *v, unsigned uplink)
 {
 	return uplink < v->config.uplink_count && v->uplinks[uplink] && v->uplinks[uplink]->port.link_up;
+}
+
+/* Does a frame of this MTU, with Ethernet header, two tags' room and FCS, fit into one buffer? */
+static bool fits_buffer(uint32_t mtu)
+{
+	return mtu + 22u <= RTE_MBUF_DEFAULT_BUF_SIZE - RTE_PKTMBUF_HEADROOM;
 }
 
 /* Takes every offload that the device has and the switch can use. */
@@ -330,8 +344,9 @@ static void choose_offloads(struct vsw_uplink *u, const struct rte_eth_dev_info 
 	}
 	conf->txmode.offloads = want;
 	conf->rxmode.offloads = info->rx_offload_capa & (RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM);
-	if (conf->rxmode.mtu + 22u > RTE_MBUF_DEFAULT_BUF_SIZE - RTE_PKTMBUF_HEADROOM)
+	if (!fits_buffer(conf->rxmode.mtu))
 		conf->rxmode.offloads |= info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER;
+	u->scatter = conf->rxmode.offloads & RTE_ETH_RX_OFFLOAD_SCATTER;
 }
 
 static int setup_queues(struct vsw_uplink *u, const struct rte_eth_conf *conf)
@@ -357,6 +372,7 @@ static int start_device(struct vsw_uplink *u, const struct vsw_uplink_config *co
 	if (err)
 		return err;
 	conf.rxmode.mtu = HV_MAX(HV_MIN(config->mtu ? config->mtu : u->port.sw->mtu, info.max_mtu), info.min_mtu);
+	u->device_mtu = (uint16_t)conf.rxmode.mtu;
 	conf.intr_conf.rxq = u->dev.arm != NULL;
 	choose_offloads(u, &info, &conf);
 	err = rte_eth_dev_configure(port, 1, 1, &conf);
@@ -384,7 +400,7 @@ static struct vsw_switch *switch_of(struct vsw *v, unsigned uplink)
 	for (unsigned i = 0; i < v->config.switch_count; i++) {
 		for (unsigned k = 0; k < v->config.switches[i].uplink_count; k++) {
 			if (v->config.switches[i].uplinks[k] == uplink)
-				return &v->switches[i];
+				return v->switches[i];
 		}
 	}
 	return NULL;
@@ -398,6 +414,48 @@ static void init_port(struct vsw_uplink *u, struct vsw_switch *sw, const char *n
 	u->port.flags = VSW_PF_PRIVATE;
 	u->port.deliver = uplink_deliver;
 	hv_snprintf(u->port.name, sizeof(u->port.name), "%s", name);
+}
+
+static void take_vlans(struct vsw_uplink *u, const struct vsw_uplink_config *config)
+{
+	u->restricted = config->vlan_count;
+	u->vlans = (struct vsw_vlan_set){0};
+	vsw_vlan_set_ranges(&u->vlans, config->vlans, config->vlan_count);
+}
+
+int vsw_uplink_mtu_prepare(struct vsw_uplink *u, uint16_t mtu)
+{
+	int err;
+
+	if (mtu <= u->device_mtu) /* the switch itself keeps to a smaller one */
+		return 0;
+	if (!fits_buffer(mtu) && !u->scatter)
+		return trace_error(-ENOTSUP);
+	err = rte_eth_dev_set_mtu(u->dev.ethdev_port, mtu);
+	if (err)
+		return trace_error(err);
+	u->mtu_before = u->device_mtu;
+	u->device_mtu = mtu;
+	return 0;
+}
+
+void vsw_uplink_mtu_abort(struct vsw_uplink *u)
+{
+	if (!u->mtu_before)
+		return;
+	if (rte_eth_dev_set_mtu(u->dev.ethdev_port, u->mtu_before) == 0)
+		u->device_mtu = u->mtu_before;
+	u->mtu_before = 0;
+}
+
+/* The uplink may be another vSwitch's now; teams are chosen by the caller. */
+void vsw_uplink_apply(struct vsw_uplink *u, unsigned uplink)
+{
+	struct vsw *v = u->port.sw->v;
+
+	u->mtu_before = 0;
+	u->port.sw = switch_of(v, uplink);
+	take_vlans(u, &v->config.uplinks[uplink]);
 }
 
 int vsw_uplink_attach(struct vsw *v, unsigned uplink, const struct vsw_uplink_dev *dev)
@@ -415,8 +473,7 @@ int vsw_uplink_attach(struct vsw *v, unsigned uplink, const struct vsw_uplink_de
 		return trace_error(-ENOMEM);
 	u->dev = *dev;
 	init_port(u, sw, v->config.uplinks[uplink].name);
-	u->restricted = v->config.uplinks[uplink].vlan_count;
-	vsw_vlan_set_ranges(&u->vlans, v->config.uplinks[uplink].vlans, v->config.uplinks[uplink].vlan_count);
+	take_vlans(u, &v->config.uplinks[uplink]);
 	err = start_device(u, &v->config.uplinks[uplink]);
 	if (!err) {
 		err = vsw_port_add(v, &u->port);

@@ -19,16 +19,56 @@ int vsw_domain_get(struct vsw_switch *sw, uint16_t vlan, struct vsw_domain **out
 		*out = v->domains[sw->domain_of[vlan]];
 		return 0;
 	}
-	if (v->domain_count + 1 >= VSW_MAX_DOMAINS)
+	while (v->domain_hint <= v->domain_count && (!v->domain_hint || v->domains[v->domain_hint]))
+		v->domain_hint++;
+	if (v->domain_hint >= VSW_MAX_DOMAINS)
 		return trace_error(-ENOSPC);
 	d = hv_contig_alloc(sizeof(*d), HV_PAGE_SIZE);
 	if (!d)
 		return trace_error(-ENOMEM);
-	*d = (struct vsw_domain){.sw = sw, .vlan = vlan, .id = (uint16_t)++v->domain_count};
+	*d = (struct vsw_domain){.sw = sw, .vlan = vlan, .id = (uint16_t)v->domain_hint};
+	v->domain_count = HV_MAX(v->domain_count, v->domain_hint);
 	v->domains[d->id] = d;
 	sw->domain_of[vlan] = d->id;
 	*out = d;
 	return 0;
+}
+
+static bool domain_used(const struct vsw *v, const struct vsw_domain *d)
+{
+	for (unsigned i = 0; i < v->config.portgroup_count; i++) {
+		if (v->portgroups[i]->sw == d->sw && vsw_vlan_in(&v->portgroups[i]->vlans, d->vlan))
+			return true;
+	}
+	return false;
+}
+
+static bool entry_dead(void *arg, uint64_t key, uint16_t port, bool is_static)
+{
+	const struct vsw *v = arg;
+	uint16_t domain = (uint16_t)key;
+
+	return domain != VSW_DOMAIN_TRUNK && !domain_used(v, v->domains[domain]);
+}
+
+void vsw_domains_collect(struct vsw *v)
+{
+	struct vsw_switch *last = NULL;
+
+	for (unsigned id = 1; id <= v->domain_count; id++) {
+		struct vsw_domain *d = v->domains[id];
+
+		if (!d || domain_used(v, d))
+			continue;
+		if (d->sw != last) /* one walk for all of a vSwitch that stand together */
+			fdb_remove_if(&d->sw->fdb, entry_dead, v);
+		last = d->sw;
+		hv_assert(!d->member_count);
+		d->sw->domain_of[d->vlan] = VSW_DOMAIN_NONE;
+		v->domains[id] = NULL;
+		hv_contig_free(d, sizeof(*d));
+		v->domain_hint = HV_MIN(v->domain_hint, id);
+	}
 }
 
 static void list_add(uint16_t *list, uint16_t *count, uint16_t index)

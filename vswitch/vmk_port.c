@@ -138,6 +138,13 @@ static void vmk_link_changed(struct vsw_port *p, bool up)
 		k->client.link(k->client.arg, up);
 }
 
+/* In another network: the client tells its neighbours. */
+static void vmk_reconfigured(struct vsw_port *p, bool moved)
+{
+	if (moved && p->sw->active)
+		vmk_link_changed(p, true);
+}
+
 int vsw_vmk_port_create(struct vsw *v, unsigned portgroup, const char *name, const uint8_t mac[6], const struct vsw_vmk_client *client,
 	struct vsw_vmk_port **out)
 {
@@ -146,7 +153,7 @@ int vsw_vmk_port_create(struct vsw *v, unsigned portgroup, const char *name, con
 
 	if (!k)
 		return trace_error(-ENOMEM);
-	if (portgroup < v->config.portgroup_count && v->portgroups[portgroup].trunk) {
+	if (portgroup < v->config.portgroup_count && v->portgroups[portgroup]->trunk) {
 		hv_contig_free(k, sizeof(*k));
 		return trace_error(-EINVAL);
 	}
@@ -155,6 +162,7 @@ int vsw_vmk_port_create(struct vsw *v, unsigned portgroup, const char *name, con
 	k->port.flags = VSW_PF_VMK | VSW_PF_PRIVATE;
 	k->port.deliver = vmk_deliver;
 	k->port.link_changed = vmk_link_changed;
+	k->port.reconfigured = vmk_reconfigured;
 	err = vsw_access_port_init(v, &k->port, portgroup, name, mac);
 	if (err) {
 		hv_contig_free(k, sizeof(*k));

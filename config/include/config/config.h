@@ -55,6 +55,15 @@ int config_read_json(const char *json, size_t len, struct config *out, const str
  */
 int config_check(const struct config *config, const struct config_sink *sink) __attribute__((warn_unused_result));
 
+#define CONFIG_POSITION_MAX (CONFIG_FILE_NAME_MAX + 8)
+/*
+ * Where a place of the configuration ("portgroups[1].vlan"), or the nearest one around it that is known, stands in the YAML file:
+ * "host.yaml:12", written to out and returned. "": not known. config_line: the line alone, 0 = not known. Pure; also while
+ * config_read_json is reporting problems of this configuration.
+ */
+const char *config_position(const struct config *config, const char *path, char out[CONFIG_POSITION_MAX + 1]);
+unsigned config_line(const struct config *config, const char *path);
+
 /*
  * A MAC address for a NIC that was given none: a hash of the three, so that it is the same at every boot and on every build;
  * locally administered, unicast (IEEE 802-2014 clause 8.4). salt is 0 but where two owners of one host hash alike.

@@ -63,6 +63,16 @@ struct config_host {
 	bool power_off_when_idle;          /* when all VMs have ended: power the machine off (the lab); default true */
 };
 
+#define CONFIG_MAX_POSITIONS 4096
+#define CONFIG_FILE_NAME_MAX 63
+
+/* On which line of the YAML file each place stands: config_position() reads it. */
+struct config_positions {
+	char file[CONFIG_FILE_NAME_MAX + 1]; /* "": not known */
+	unsigned count;
+	uint64_t lines[CONFIG_MAX_POSITIONS]; /* a hash of the path << 20 | the line, ascending */
+};
+
 struct config {
 	struct config_host host;
 	struct vsw_config vsw;
@@ -71,6 +81,7 @@ struct config {
 	unsigned datastore_count;
 	struct config_vm vms[CONFIG_MAX_VMS];
 	unsigned vm_count;
+	struct config_positions positions;
 };
 
 #endif

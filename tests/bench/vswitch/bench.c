@@ -278,7 +278,7 @@ static void uplink(const struct bench_case *c)
 static void learn(void)
 {
 	for (unsigned i = 0; i < b.macs; i++) {
-		struct vsw_switch *sw = &b.v->switches[0];
+		struct vsw_switch *sw = b.v->switches[0];
 
 		sw->fdb.tokens = 1;
 		fdb_learn(&sw->fdb, fdb_key(outside_mac(i), sw->domain_of[10 + i % VLANS]), VSW_PORT_OUTSIDE);

@@ -121,6 +121,18 @@ def test_anchors(folder):
     expect(out["vms"][1]["boot"] == out["vms"][0]["boot"], "an alias stands for its anchor")
 
 
+def test_positions(folder):
+    yaml = folder / "lines.yaml"
+    yaml.write_text("host: {name: hv1}\nuplinks:\n  - {name: u0, match: {mac: \"52:54:00:12:34:56\"}}\nvswitches:\n  - name: s0\n    uplinks: [u0]\n"
+                    "portgroups:\n  - {name: web, vswitch: s0,\n     vlan: 20}\n")
+    got = json.loads(berth("compile", yaml).stdout)["positions"]
+    expect(got == {"file": "lines.yaml", "lines": {"host": 1, "uplinks": 2, "uplinks[0]": 3, "vswitches": 4, "vswitches[0]": 5, "vswitches[0].uplinks": 6,
+                                                   "portgroups": 7, "portgroups[0]": 8, "portgroups[0].vlan": 9}}, f"positions: {got}")
+    yaml.write_text(yaml.read_text() + "positions: {file: x, lines: {}}\n")
+    r = berth("check", yaml)
+    expect(r.returncode == 1 and ":10:1: error: positions: " in r.stderr, f"positions are not for the YAML: {r.stderr}")
+
+
 def test_command_line(folder):
     cases = [  # arguments, status, words on standard error
         ([], 2, ["a command is missing"]),

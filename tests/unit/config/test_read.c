@@ -260,6 +260,57 @@ static void survives_damage(void **state)
 	free(json);
 }
 
+static void finds_positions(void **state)
+{
+	char at[CONFIG_POSITION_MAX + 1];
+	struct config *c =
+		accepts("{'positions':{'file':'host.yaml','lines':{'host':1,'portgroups[0]':7,'portgroups[0].policy':9,'uplinks':3,"
+			"'portgroups[1]':11}},'host':{'name':'h'}}");
+	assert_string_equal(config_position(c, "portgroups[0].policy", at), "host.yaml:9");
+	assert_string_equal(config_position(c, "portgroups[0].policy.promiscuous", at), "host.yaml:9");
+	assert_string_equal(config_position(c, "portgroups[0].vlan", at), "host.yaml:7");
+	assert_string_equal(config_position(c, "portgroups[1].policy", at), "host.yaml:11");
+	assert_string_equal(config_position(c, "uplinks[0].match.mac", at), "host.yaml:3");
+	assert_string_equal(config_position(c, "portgroups[2].vlan", at), "");
+	assert_string_equal(config_position(c, "", at), "");
+	assert_int_equal(config_line(c, "host.name"), 1);
+	free(c);
+	c = accepts("{'host':{'name':'h'}}");
+	assert_string_equal(config_position(c, "host.name", at), "");
+	free(c);
+}
+
+static void positions_may_be_hostile(void **state)
+{
+	char at[CONFIG_POSITION_MAX + 1], *json = malloc(200000);
+	size_t n;
+	int result;
+	refuses("{'host':{'name':'h'},'positions':3}", "error positions: \"positions\" is not {file, lines} "
+						       "(make it with: berth compile HOST.yaml -o HOST.json)\n");
+	refuses("{'host':{'name':'h'},'positions':{'file':'f','lines':{'a':-1}}}",
+		"error positions: a line of \"positions\" is no number "
+		"(make it with: berth compile HOST.yaml -o HOST.json)\n");
+	refuses("{'host':{'name':'h'},'positions':{'file':'f','lines':{'a':1048576}}}",
+		"error positions: a line of \"positions\" is no number (make it with: berth compile HOST.yaml -o HOST.json)\n");
+	/* A long name is cut, control characters do not survive, and more places than there is room for are left out. */
+	n = (size_t)sprintf(json, "{'host':{'name':'h'},'positions':{'file':'\\u0007%0100d','lines':{'host':5", 0);
+	for (unsigned i = 0; i < CONFIG_MAX_POSITIONS + 100; i++)
+		n += (size_t)sprintf(json + n, ",'x[%u]':%u", i, i + 1);
+	sprintf(json + n, "}}}");
+	struct config *c = accepts(json);
+	assert_int_equal(c->positions.count, CONFIG_MAX_POSITIONS);
+	assert_int_equal(strlen(c->positions.file), CONFIG_FILE_NAME_MAX);
+	assert_int_equal(c->positions.file[0], '?');
+	assert_int_equal(config_line(c, "host"), 5);
+	assert_int_equal(config_line(c, "x[4000]"), 4001);
+	assert_int_equal(config_line(c, "x[4150]"), 0);
+	assert_int_equal(strlen(config_position(c, "x[4000]", at)), CONFIG_FILE_NAME_MAX + 5);
+	free(c);
+	free(collect_read("{'positions':{'file':'f','lines':{'hst':8}},'hst':3}", &problems, &result));
+	assert_int_equal(result, -EINVAL);
+	free(json);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -273,6 +324,8 @@ int main(void)
 		cmocka_unit_test(refuses_values),
 		cmocka_unit_test(refuses_lists),
 		cmocka_unit_test(secrets),
+		cmocka_unit_test(finds_positions),
+		cmocka_unit_test(positions_may_be_hostile),
 		cmocka_unit_test(survives_damage),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

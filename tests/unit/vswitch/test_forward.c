@@ -217,12 +217,12 @@ static void learned_addresses_age(void **state)
 	kit_uplink(0);
 	kit_wire_in(0, frame, len, 0);
 	assert_int_equal(a->count, 1);
-	assert_int_equal(kit_vsw->switches[0].fdb.learned, 1);
+	assert_int_equal(kit_vsw->switches[0]->fdb.learned, 1);
 	for (unsigned s = 0; s < 16; s++) {
 		native_time_advance(1100000000);
 		native_core_step();
 	}
-	assert_int_equal(kit_vsw->switches[0].fdb.learned, 0);
+	assert_int_equal(kit_vsw->switches[0]->fdb.learned, 0);
 	kit_wire_in(0, frame, len, 0); /* own addresses do not */
 	assert_int_equal(a->count, 2);
 }

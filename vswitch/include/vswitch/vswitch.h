@@ -16,6 +16,9 @@ struct netport;
 struct rte_mbuf;
 struct rte_mempool;
 
+enum vsw_port_kind { VSW_PORT_GUEST, VSW_PORT_VMK, VSW_PORT_UPLINK };
+const char *vsw_port_kind_name(enum vsw_port_kind kind);
+
 /*
  * Makes the switches and port groups of `config` (copied), with the mbuf pools they need, owned by `core`. Call on that core, after the EAL
  * is up. -EINVAL: a reference in config is out of range (config/check.c would have refused it); -ENOMEM.
@@ -40,6 +43,7 @@ struct vsw_uplink_dev {
  * -EINVAL: index; -EBUSY: has a device already; other -errno from the device.
  */
 int vsw_uplink_attach(struct vsw *v, unsigned uplink, const struct vsw_uplink_dev *dev) HV_MUST_CHECK;
+bool vsw_uplink_attached(const struct vsw *v, unsigned uplink);
 bool vsw_uplink_link_up(const struct vsw *v, unsigned uplink);
 
 /* ---- guest ports ---- */
@@ -82,6 +86,40 @@ void vsw_vmk_flush(struct vsw_vmk_port *p);
 struct rte_mempool *vsw_vmk_pool(struct vsw_vmk_port *p);
 uint16_t vsw_vmk_mtu(const struct vsw_vmk_port *p);
 bool vsw_vmk_link_up(const struct vsw_vmk_port *p);
+
+/* ---- live change ---- */
+/* Why a configuration cannot become the running one. */
+struct vsw_refusal {
+	char path[32]; /* "portgroups[2]": the object of the new configuration; "" = none in particular */
+	char text[192];
+};
+
+/* Where ports of guests and vmks go. */
+#define VSW_PLACE_STAY UINT32_MAX
+struct vsw_placement {
+	/* The index in the new configuration of the port group for the port of this name; VSW_PLACE_STAY: that of its present one's name. */
+	unsigned (*portgroup)(void *arg, enum vsw_port_kind kind, const char *port);
+	void *arg;
+};
+
+/*
+ * Makes the switch run by another configuration, as a difference. Objects are matched by name. Ports whose VLANs stay the same lose no frame
+ * and keep what was learned about them. Indexes in calls are those of the new configuration from commit on.
+ *
+ * prepare does all that can fail, and changes nothing that a frame could see: -EINVAL (a reference out of range; a vmk on a trunk), -EBUSY
+ * (a port's port group is gone and it is placed nowhere else), -EEXIST (two ports would have one MAC address in a VLAN), -ENOSPC, -ENOMEM,
+ * -errno of an uplink's device that refuses a larger MTU while it runs. *why, unless NULL, says it in words. placement may be NULL: all stay.
+ * commit or abort must follow in the same turn of the loop, before any frame is sent or received. Neither fails.
+ * After commit, uplinks that are new (or another NIC) have no device: vsw_uplink_attached tells, vsw_uplink_attach joins one. An uplink that
+ * is gone was closed.
+ */
+struct vsw_change;
+int vsw_change_prepare(struct vsw *v, const struct vsw_config *config, const struct vsw_placement *placement, struct vsw_refusal *why,
+	struct vsw_change **out) HV_MUST_CHECK;
+void vsw_change_commit(struct vsw_change *c);
+void vsw_change_abort(struct vsw_change *c);
+/* prepare with every port staying, then commit. */
+int vsw_apply(struct vsw *v, const struct vsw_config *config, struct vsw_refusal *why) HV_MUST_CHECK;
 
 /* ---- statistics ---- */
 /* Why a frame was dropped: name (stable, for machines) and text. A row here is a counter at every port. */
@@ -129,8 +167,6 @@ struct vsw_counters {
 	uint64_t drop[VSW_DROP_COUNT]; /* at the port that caused it: sender for policy and format, receiver for a full queue */
 };
 
-enum vsw_port_kind { VSW_PORT_GUEST, VSW_PORT_VMK, VSW_PORT_UPLINK };
-const char *vsw_port_kind_name(enum vsw_port_kind kind);
 
 struct vsw_port_info {
 	const char *name, *vswitch, *portgroup; /* portgroup: "" for an uplink */
