@@ -41,7 +41,7 @@ extern const struct option_row option_rows[OPTION_COUNT];
 
 /* What the command line said. */
 struct arguments {
-	const char *operand;                /* FILE.yaml or NULL */
+	const char *operand, *second;       /* FILE.yaml, another; or NULL */
 	const char *values[OPTION_COUNT];   /* of the last time the option was given; "" for a switch; NULL: not given */
 	const char *files[MAX_GIVEN_FILES]; /* --file NAME=PATH, in order */
 	unsigned file_count;
@@ -49,7 +49,7 @@ struct arguments {
 
 struct command {
 	const char *name;
-	const char *operand; /* "FILE.yaml", or NULL */
+	const char *operand, *second; /* "FILE.yaml", or NULL */
 	const char *summary, *details, *examples;
 	unsigned options; /* bits: 1 << OPTION_... */
 	int (*run)(const struct arguments *arguments);
@@ -61,6 +61,7 @@ extern const size_t command_count;
 int command_check(const struct arguments *arguments);
 int command_compile(const struct arguments *arguments);
 int command_iso(const struct arguments *arguments);
+int command_diff(const struct arguments *arguments);
 int command_schema(const struct arguments *arguments);
 int command_completion(const struct arguments *arguments);
 

@@ -64,6 +64,17 @@ const struct command commands[] = {
 			    "  qemu-system-x86_64 -cpu max -M q35 -m 2048 -serial stdio -cdrom host.iso\n",
 		.options = OPTION(HELP) | OPTION(STRICT) | OPTION(ISO) | OPTION(IMAGE) | OPTION(APPEND) | OPTION(FILE),
 		.run = command_iso},
+	{.name = "diff",
+		.operand = "OLD.yaml",
+		.second = "NEW.yaml",
+		.summary = "Say what would change if a host that runs by OLD.yaml got NEW.yaml",
+		.details =
+			"Checks both and prints each difference in plain words with its line, the VMs it touches, and whether it can be\n"
+			"made while the host runs (`berth apply`), only while the VM is powered off, or only by a restart of the host.",
+		.examples = "  berth diff host.yaml new.yaml\n"
+			    "  berth diff --json host.yaml new.yaml | jq -r '.changes[] | select(.live != \"yes\") | .text'\n",
+		.options = OPTION(HELP) | OPTION(JSON) | OPTION(STRICT) | OPTION(FILE),
+		.run = command_diff},
 	{.name = "schema",
 		.summary = "Print the JSON Schema of the configuration, for editors",
 		.details = "JSON Schema draft 2020-12. Editors with a YAML language server complete and check keys by it; begin the file "
@@ -111,8 +122,9 @@ static void print_help(void)
 
 static void print_command_help(const struct command *command)
 {
-	printf("berth %s: %s\n\nUsage: berth %s [OPTIONS]%s%s\n\n%s\n\n", command->name, command->summary, command->name,
-		command->operand ? " " : "", command->operand ? command->operand : "", command->details);
+	printf("berth %s: %s\n\nUsage: berth %s [OPTIONS]%s%s%s%s\n\n%s\n\n", command->name, command->summary, command->name,
+		command->operand ? " " : "", command->operand ? command->operand : "", command->second ? " " : "",
+		command->second ? command->second : "", command->details);
 	print_options(command->options);
 	printf("\nExamples:\n%s", command->examples);
 }
@@ -184,18 +196,21 @@ static int run_command(const struct command *command, int argc, char **argv)
 			int error = parse_option(command, &arguments, argv, argc, &i);
 			if (error)
 				return error;
-		} else if (!command->operand || arguments.operand) {
-			return usage_error(command, "unexpected argument", argv[i], NULL);
-		} else {
+		} else if (command->operand && !arguments.operand) {
 			arguments.operand = argv[i];
+		} else if (command->second && !arguments.second) {
+			arguments.second = argv[i];
+		} else {
+			return usage_error(command, "unexpected argument", argv[i], NULL);
 		}
 	}
 	if (arguments.values[OPTION_HELP]) {
 		print_command_help(command);
 		return EXIT_OK;
 	}
-	if (command->operand && !arguments.operand) {
-		fprintf(stderr, "berth: %s needs %s\nTry: berth %s --help\n", command->name, command->operand, command->name);
+	if ((command->operand && !arguments.operand) || (command->second && !arguments.second)) {
+		fprintf(stderr, "berth: %s needs %s\nTry: berth %s --help\n", command->name,
+			!arguments.operand ? command->operand : command->second, command->name);
 		return EXIT_USAGE;
 	}
 	return command->run(&arguments);

@@ -133,6 +133,31 @@ def test_positions(folder):
     expect(r.returncode == 1 and ":10:1: error: positions: " in r.stderr, f"positions are not for the YAML: {r.stderr}")
 
 
+def test_diff(folder):
+    old, new = folder / "old.yaml", folder / "new.yaml"
+    text = (EXAMPLES / "two-vlans.yaml").read_text()
+    old.write_text(text)
+    new.write_text(text)
+    r = berth("diff", old, new)
+    expect(r.returncode == 0 and r.stdout == "no difference\n", f"diff of equal files: {r.stdout}{r.stderr}")
+    changed = text.replace("vlan: 20", "vlan: 21", 1)
+    expect(changed != text, "the example has VLAN 20")
+    new.write_text(changed)
+    r = berth("diff", old, new)
+    line = [i for i, l in enumerate(changed.splitlines(), 1) if "vlan: 21" in l][0]
+    expect(r.returncode == 0 and f"new.yaml:{line}: port group " in r.stdout and "vlan changes from 20 to 21" in r.stdout and "touches " in r.stdout
+           and "1 change; can be applied while the host runs" in r.stdout, f"diff: {r.stdout}{r.stderr}")
+    new.write_text(changed.replace("name: hv", "name: xv", 1))
+    j = json.loads(berth("diff", "--json", old, new).stdout)
+    expect(j["ok"] and j["live"] == "restart" and any(c["path"] == "host.name" and c["live"] == "restart" for c in j["changes"]), f"diff --json: {j}")
+    new.write_text("host: {}\n")
+    r = berth("diff", old, new)
+    expect(r.returncode == 1 and r.stdout == "" and "new.yaml:1:" in r.stderr, f"diff: an invalid file: {r.stdout}{r.stderr}")
+    j = json.loads(berth("diff", "--json", old, new).stdout)
+    expect(not j["ok"] and "changes" not in j and j["problems"], "diff --json of an invalid file")
+    expect(berth("diff", old).returncode == 2, "diff needs two files")
+
+
 def test_command_line(folder):
     cases = [  # arguments, status, words on standard error
         ([], 2, ["a command is missing"]),
