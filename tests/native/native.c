@@ -31,8 +31,10 @@ static struct {
 	unsigned kicks[HV_MAX_CORES], sleeps[HV_MAX_CORES];
 	uint64_t hw_timer[HV_MAX_CORES];
 	unsigned fail_in;
-	char log[LOG_BYTES];
-	size_t log_len;
+	char log[LOG_BYTES], control[LOG_BYTES];
+	size_t log_len, control_len;
+	const char *typed;
+	size_t typed_len;
 	struct hv_module modules[MAX_MODULES];
 	unsigned module_count;
 	uint64_t pages_total, pages_used;
@@ -313,13 +315,34 @@ void hv_console_write(const char *text, size_t len)
 
 void hv_control_write(const char *text, size_t len)
 {
+	size_t room = LOG_BYTES - 1 - n.control_len;
+
 	if (n.log_on)
 		fwrite(text, 1, len, stderr);
+	memcpy(n.control + n.control_len, text, HV_MIN(len, room));
+	n.control_len += HV_MIN(len, room);
 }
 
 size_t hv_control_read(char *buf, size_t size)
 {
-	return 0;
+	size_t len = HV_MIN(size, n.typed_len);
+
+	if (len)
+		memcpy(buf, n.typed, len);
+	n.typed = len < n.typed_len ? n.typed + len : NULL;
+	n.typed_len -= len;
+	return len;
+}
+
+const char *native_control_text(void)
+{
+	return n.control;
+}
+
+void native_control_type(const char *bytes, size_t len)
+{
+	n.typed = bytes;
+	n.typed_len = len;
 }
 
 _Noreturn void hv_panic(const char *fmt, ...)
