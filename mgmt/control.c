@@ -29,7 +29,7 @@ static void control_send(yyjson_mut_doc *doc)
 		hv_control_write(text, len);
 		hv_control_write("\n", 1);
 	} else {
-		log_error("control.memory", "no memory for an answer on the control console");
+		log_error("control.answer", "an answer on the control console is lost: no memory, or its text is no UTF-8");
 	}
 	free(text);
 	yyjson_mut_doc_free(doc);
@@ -56,7 +56,7 @@ void control_event_vm_ended(const char *vm, const char *how, unsigned value, con
 		yyjson_mut_obj_add_strcpy(doc, root, "vm", vm);
 		yyjson_mut_obj_add_strcpy(doc, root, "how", how);
 		yyjson_mut_obj_add_uint(doc, root, "value", value);
-		yyjson_mut_obj_add_strcpy(doc, root, "reason", reason ? reason : "");
+		text_add(doc, root, "reason", reason ? reason : "");
 	}
 	control_send(doc);
 }
@@ -66,7 +66,7 @@ void control_event_error(const char *event, const char *text)
 	yyjson_mut_doc *doc = event_new(event);
 
 	if (doc)
-		yyjson_mut_obj_add_strcpy(doc, yyjson_mut_doc_get_root(doc), "text", text);
+		text_add(doc, yyjson_mut_doc_get_root(doc), "text", text);
 	control_send(doc);
 }
 
@@ -263,4 +263,12 @@ void control_start(struct inventory *inv)
 		return;
 	control.poller = (struct hv_poller){.poll = control_poll, .name = "control"};
 	hv_poller_add(&control.poller);
+}
+
+void control_stop(void)
+{
+	hv_poller_remove(&control.poller);
+	control.inv = NULL;
+	control.len = 0;
+	control.overlong = false;
 }

@@ -70,10 +70,15 @@ static int machine_fail(struct machine *m, int err, const char *what, const char
 static int machine_wait_datastore(struct machine *m, unsigned index)
 {
 	struct datastore *ds = m->inv->parts.datastores[index];
+	int err;
 
-	if (datastore_state(ds) != DATASTORE_ONLINE)
+	if (datastore_state(ds) != DATASTORE_ONLINE) {
+		m->state = MACHINE_WAITING;
 		log_info("vm.waiting", "%s waits for datastore %s", m->config->name, m->inv->parts.config->datastores[index].name);
-	return datastore_wait(ds, 0);
+	}
+	err = datastore_wait(ds, 0);
+	m->state = MACHINE_PREPARING;
+	return err;
 }
 
 static int machine_open_disks(struct machine *m)
@@ -109,7 +114,8 @@ static int machine_boot_file(struct machine *m, const struct config_file_ref *re
 	}
 	err = machine_wait_datastore(m, ref->datastore);
 	if (!err)
-		err = datastore_file_load(m->inv->parts.datastores[ref->datastore], ref->path, BOOT_FILE_MAX_BYTES, &loaded->data, &loaded->bytes, 0);
+		err = datastore_file_load(
+			m->inv->parts.datastores[ref->datastore], ref->path, BOOT_FILE_MAX_BYTES, &loaded->data, &loaded->bytes, 0);
 	if (err)
 		return machine_fail(m, err, "boot file", ref->path);
 	*blob = (struct vm_blob){.data = loaded->data, .bytes = loaded->bytes, .name = ref->path};
@@ -171,9 +177,10 @@ static int machine_create(struct machine *m)
 		.ended = machine_on_ended,
 		.arg = m,
 	};
-	int err = machine_open_disks(m);
+	int err;
 
 	m->state = MACHINE_PREPARING;
+	err = machine_open_disks(m);
 	if (!err)
 		err = machine_boot_files(m, &vc);
 	if (!err)
@@ -235,7 +242,8 @@ static void machine_main(void *arg)
 	err = machine_create(m);
 	if (!err) {
 		m->state = MACHINE_RUNNING;
-		log_info("vm.started", "%s: %u CPUs, %lu MiB", m->config->name, m->config->cpus, (unsigned long)(m->config->memory_bytes >> 20));
+		log_info("vm.started", "%s: %u CPUs, %lu MiB", m->config->name, m->config->cpus,
+			(unsigned long)(m->config->memory_bytes >> 20));
 		vm_start(m->vm);
 		while (!m->ended)
 			hv_fiber_park(0);

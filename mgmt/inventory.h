@@ -8,7 +8,7 @@
 #include <yyjson.h>
 
 /*
- * WAITING (for datastores) -> PREPARING (disks, boot files, ports) -> RUNNING -> ENDED (everything released, `final` keeps the numbers)
+ * WAITING (for a datastore) <-> PREPARING (disks, boot files, ports) -> RUNNING -> ENDED (everything released, `final` keeps the numbers)
  *     any failure before RUNNING -> FAILED (reported as a crash with its reason)
  */
 enum machine_state { MACHINE_WAITING, MACHINE_PREPARING, MACHINE_RUNNING, MACHINE_ENDED, MACHINE_FAILED };
@@ -51,6 +51,9 @@ void machine_console(struct machine *m, const char *bytes, size_t len);
 void machine_console_flush(struct machine *m);
 struct machine *inventory_find(struct inventory *inv, const char *name, size_t len);
 const char *machine_state_name(enum machine_state s);
+
+/* Text that came from outside, into JSON: bytes that are no UTF-8, and control characters, become '?'. */
+void text_add(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, const char *text);
 
 /* Adds one machine's counters to the arrays vms, disks and ports of doc. */
 void stats_machine(yyjson_mut_doc *doc, yyjson_mut_val *vms, yyjson_mut_val *disks, yyjson_mut_val *ports, struct machine *m);

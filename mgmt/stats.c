@@ -233,7 +233,7 @@ static void stats_datastores(yyjson_mut_doc *doc, yyjson_mut_val *root, const st
 		yyjson_mut_obj_add_uint(doc, o, "writes", s.io.ios[BLK_WRITE]);
 		yyjson_mut_obj_add_uint(doc, o, "read_bytes", s.io.bytes[BLK_READ]);
 		yyjson_mut_obj_add_uint(doc, o, "written_bytes", s.io.bytes[BLK_WRITE]);
-		yyjson_mut_obj_add_strcpy(doc, o, "reason", s.reason);
+		text_add(doc, o, "reason", s.reason);
 		yyjson_mut_obj_add_uint(doc, o, "waiting_ns", s.waiting_ns);
 		yyjson_mut_obj_add_uint(doc, o, "losses", s.link.losses);
 		yyjson_mut_obj_add_uint(doc, o, "replayed", s.link.replayed);

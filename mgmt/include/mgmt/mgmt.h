@@ -34,6 +34,8 @@ int inventory_start(const struct mgmt_parts *parts, struct inventory **inv) HV_M
  * `macs`, `help`. inv may be NULL (no valid configuration). Loop context.
  */
 void control_start(struct inventory *inv);
+/* Takes it off the loop, before what it answers for is freed. The same core. */
+void control_stop(void);
 /* Writes one event line: {"event": ..., ...}. Loop context. */
 void control_event_vm_ended(const char *vm, const char *how, unsigned value, const char *reason);
 void control_event_stats(struct inventory *inv);

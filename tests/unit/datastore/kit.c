@@ -87,9 +87,17 @@ void kit_link(const char *name, enum storage_link_state state)
 
 	assert_non_null(l);
 	if (state == STORAGE_LINK_LOST)
-		storage_link_fail(&l->link, false, "the cable is out");
+		kit_link_fail(name, "the cable is out");
 	else
 		storage_link_set(&l->link, state);
+}
+
+void kit_link_fail(const char *name, const char *reason)
+{
+	struct kit_link *l = link_named(name);
+
+	assert_non_null(l);
+	storage_link_fail(&l->link, false, "%s", reason);
 }
 
 bool kit_link_open(const char *name)

@@ -20,6 +20,7 @@ void kit_storage_end(void);
 
 /* The link of the initiator that was opened by this name. */
 void kit_link(const char *name, enum storage_link_state state);
+void kit_link_fail(const char *name, const char *reason);
 bool kit_link_open(const char *name);
 /* The next open of an initiator fails like this. */
 extern int kit_open_error;
