@@ -516,6 +516,13 @@ static const struct config_field nic_fields[] = {
 		PRESENT(struct config_vm_nic, has_mac),
 		.doc = "Its MAC address. Without it, one is derived from the names of host and VM and the NIC's position.",
 		.example = "\"52:54:00:aa:00:01\""},
+	{.key = "queues",
+		.type = CONFIG_TYPE_UINT,
+		FIELD(struct config_vm_nic, queues),
+		.min = 1,
+		.max = 8,
+		.doc = "Pairs of receive and transmit queues that the guest may use. Without it: one for each of its CPUs, 8 at most.",
+		.example = "2"},
 };
 OBJECT(nic_object, "a NIC", nic_fields);
 

@@ -188,7 +188,7 @@ static int machine_create(struct machine *m)
 	for (unsigned i = 0; i < c->disk_count; i++)
 		vc.disks[i] = (struct vm_disk_config){.dev = m->disks[i], .serial = c->disks[i].file};
 	for (unsigned i = 0; i < c->nic_count; i++)
-		vc.nics[i].port = m->ports[i];
+		vc.nics[i] = (struct vm_nic_config){.port = m->ports[i], .queue_pairs = c->nics[i].queues};
 	if (!err) {
 		err = vm_create(&vc, &m->vm);
 		if (err)

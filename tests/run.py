@@ -39,6 +39,7 @@ SYSTEM = [  # name, arguments, seconds it usually takes (the longest are started
     ("vlans", [], 50, 400),
     ("smp_guest", ["3"], 25, 300),
     ("smp_guest", ["1"], 25, 300),
+    ("multi_queue", [], 40, 300),
     ("lab_options", [], 60, 300),
     ("idle_host", [], 30, 300),
     ("fair_time", [], 15, 200),

@@ -30,7 +30,7 @@ struct state_reader;
 #define VPCI_ECAM_BYTES 0x100000u /* bus 0 */
 #define VPCI_SLOTS 32
 #define VPCI_BARS 6
-#define VPCI_MSIX_MAX 16
+#define VPCI_MSIX_MAX 32
 
 /* 0, -ENOMEM, -EBUSY. Fiber on io_core. */
 int vpci_create(struct vm *vm) HV_MUST_CHECK;

@@ -28,6 +28,7 @@ struct config_vm_nic {
 	uint8_t portgroup; /* index */
 	bool has_mac;      /* else derived from the VM's name and the NIC's index */
 	uint8_t mac[6];
+	uint16_t queues; /* pairs; 0 = one for each CPU */
 };
 
 enum config_boot { CONFIG_BOOT_LINUX, CONFIG_BOOT_MULTIBOOT };

@@ -31,6 +31,7 @@ struct vm_disk_config {
 
 struct vm_nic_config {
 	struct netport *port; /* its MAC is the NIC's */
+	unsigned queue_pairs; /* receive and transmit queues, 1..8; 0: one pair for each vCPU, 8 at most */
 };
 
 struct vm_config {

@@ -44,7 +44,7 @@ enum {
 #define VIRTIO_F_EVENT_IDX (1ull << 29)
 #define VIRTIO_F_VERSION_1 (1ull << 32)
 
-#define VIRTIO_QUEUES_MAX 4
+#define VIRTIO_QUEUES_MAX 32 /* a power of two: a notification port each */
 #define VIRTIO_NO_VECTOR 0xffff
 #define VIRTIO_CONFIG_MAX 128
 
@@ -53,7 +53,7 @@ enum virtio_phase { VIRTIO_IDLE, VIRTIO_RUNNING, VIRTIO_BROKEN, VIRTIO_STOPPING 
 struct virtio_queue {
 	/* The device's, constant. */
 	uint16_t max_size;
-	bool listens; /* the guest must notify when it adds chains to an idle queue (not so for receive buffers) */
+	bool listens; /* the guest must notify when it adds chains to an idle queue (not so for receive buffers); constant while the rings run */
 	/* Registers, under dev->lock. */
 	uint16_t size, vector;
 	bool enabled;

@@ -1,5 +1,6 @@
 /*
- * virtio-net (VIRTIO 1.2, 5.1): a guest NIC in front of a switch port (hv/netport.h). Queues: 0 receive, 1 transmit, 2 control.
+ * virtio-net (VIRTIO 1.2, 5.1): a guest NIC in front of a switch port (hv/netport.h). Queues (5.1.2): 0 receive, 1 transmit, 2 and 3 a
+ * second pair and so on, then control; a driver without VIRTIO_NET_F_MQ uses one pair and finds control at 2.
  *
  * Owner: io_core, which is also the port's core. Nothing allocates after attach.
  *
@@ -12,6 +13,7 @@
  */
 #include "vdev/virtio/device.h"
 #include "vdev/virtio/net_header.h"
+#include "vdev/virtio/net_steer.h"
 #include "vm/state.h"
 #include "vm/vm_impl.h"
 #include <errno.h>
@@ -19,7 +21,15 @@
 #include <hv/mem.h>
 #include <string.h>
 
-enum { Q_RX, Q_TX, Q_CTRL, Q_COUNT };
+static unsigned q_rx(unsigned pair)
+{
+	return 2 * pair;
+}
+
+static unsigned q_tx(unsigned pair)
+{
+	return 2 * pair + 1;
+}
 
 /* 5.1.3 */
 #define F_CSUM (1ull << 0)
@@ -36,11 +46,11 @@ enum { Q_RX, Q_TX, Q_CTRL, Q_COUNT };
 #define F_STATUS (1ull << 16)
 #define F_CTRL_VQ (1ull << 17)
 #define F_CTRL_RX (1ull << 18)
+#define F_MQ (1ull << 22)
 #define F_CTRL_MAC_ADDR (1ull << 23)
 
 enum {
 	VNET_QUEUE_SIZE = 256,
-	VNET_CTRL_SIZE = 16,
 	VNET_TX_SEGS = 64,
 	VNET_RX_SEGS = 256,
 	VNET_RX_CHAINS = 64, /* of one frame: 64 KiB in buffers of 1 KiB */
@@ -61,6 +71,10 @@ struct vnet {
 	struct virtio_dev dev;
 	struct netport *port;
 	struct netport_client client;
+	uint16_t max_pairs;  /* offered */
+	uint16_t pairs;      /* that the guest uses */
+	uint16_t most_pairs; /* that it ever used */
+	struct vnet_steer steer;
 	bool promisc, allmulti;
 	uint8_t mac[6]; /* what the guest has set */
 	uint64_t tx_frames, tx_bytes, rx_frames, rx_bytes, rx_no_buffer, tx_kept;
@@ -72,6 +86,11 @@ struct vnet {
 static struct vnet *of_dev(struct virtio_dev *d)
 {
 	return hv_container_of(d, struct vnet, dev);
+}
+
+static unsigned q_ctrl(const struct vnet *n)
+{
+	return virtio_has(&n->dev, F_MQ) ? q_rx(n->max_pairs) : q_rx(1);
 }
 
 /* ---- transmit ---- */
@@ -132,20 +151,20 @@ static enum vnet_drop make_frame(const struct vnet *n, const struct vring_chain 
 }
 
 /* Takes up to a burst of chains. Returns how many; *frame_count of them are frames. */
-static unsigned tx_collect(struct vnet *n, struct tx_entry *entries, struct netport_frame *frames, unsigned *frame_count)
+static unsigned tx_collect(struct vnet *n, unsigned q, struct tx_entry *entries, struct netport_frame *frames, unsigned *frame_count)
 {
 	unsigned i;
 	*frame_count = 0;
 	for (i = 0; i < NETPORT_BURST; i++) {
 		struct vring_chain c;
-		enum vring_pop got = virtio_pop(&n->dev, Q_TX, &c, n->tx_segs[i], VNET_TX_SEGS);
+		enum vring_pop got = virtio_pop(&n->dev, q, &c, n->tx_segs[i], VNET_TX_SEGS);
 		if (got == VRING_EMPTY || got == VRING_BROKEN)
 			break;
 		entries[i] = (struct tx_entry){.head = c.head, .drop = VNET_DROP_SEGMENTS};
 		if (got == VRING_TOO_LONG)
 			continue;
 		if (c.out_bytes < sizeof(struct vnet_header) || c.in_segs) {
-			virtio_break(&n->dev, Q_TX, c.head, "frame without header, or with writable parts");
+			virtio_break(&n->dev, q, c.head, "frame without header, or with writable parts");
 			break;
 		}
 		struct netport_frame *f = &frames[*frame_count];
@@ -157,9 +176,9 @@ static unsigned tx_collect(struct vnet *n, struct tx_entry *entries, struct netp
 }
 
 /* Gives back what is dealt with: drops, and the first `taken` frames. The rest stays in the ring. */
-static unsigned tx_settle(struct vnet *n, const struct tx_entry *entries, unsigned count, unsigned taken)
+static unsigned tx_settle(struct vnet *n, unsigned q, const struct tx_entry *entries, unsigned count, unsigned taken)
 {
-	struct vring *r = &n->dev.queues[Q_TX].ring;
+	struct vring *r = &n->dev.queues[q].ring;
 	unsigned i;
 	for (i = 0; i < count; i++) {
 		if (entries[i].drop != VNET_DROP_NONE) {
@@ -178,20 +197,32 @@ static unsigned tx_settle(struct vnet *n, const struct tx_entry *entries, unsign
 	return i;
 }
 
-static unsigned tx_poll(struct vnet *n)
+/* Their headers are read from guest memory, which may change: at worst a flow is received on another of the guest's own queues. */
+static void tx_steer(struct vnet *n, unsigned pair, const struct netport_frame *frames, unsigned count)
+{
+	uint8_t start[VNET_STEER_BYTES];
+	for (unsigned i = 0; i < count; i++) {
+		size_t len = blk_segs_to_buf(frames[i].segs, frames[i].nsegs, 0, start, HV_MIN(frames[i].len, (uint32_t)sizeof(start)));
+		vnet_steer_learn(&n->steer, start, (uint32_t)len, pair);
+	}
+}
+
+static unsigned tx_poll(struct vnet *n, unsigned pair)
 {
 	struct tx_entry entries[NETPORT_BURST];
 	struct netport_frame frames[NETPORT_BURST];
 	unsigned frame_count, taken = 0;
-	unsigned count = tx_collect(n, entries, frames, &frame_count);
+	unsigned count = tx_collect(n, q_tx(pair), entries, frames, &frame_count);
 	if (count == 0 || !virtio_running(&n->dev))
 		return 0;
 	if (frame_count) {
+		if (n->pairs > 1)
+			tx_steer(n, pair, frames, frame_count);
 		taken = n->port->ops->tx_burst(n->port, frames, frame_count);
 		if (n->port->ops->tx_flush)
 			n->port->ops->tx_flush(n->port);
 	}
-	return tx_settle(n, entries, count, taken);
+	return tx_settle(n, q_tx(pair), entries, count, taken);
 }
 
 /* ---- receive ---- */
@@ -241,7 +272,7 @@ struct rx_buffers {
 enum rx_result { RX_OK, RX_NO_BUFFER, RX_TOO_SMALL };
 
 /* Takes posted buffers for `total` bytes. When they do not suffice all go back. */
-static enum rx_result rx_collect(struct vnet *n, uint32_t total, struct rx_buffers *b)
+static enum rx_result rx_collect(struct vnet *n, unsigned q, uint32_t total, struct rx_buffers *b)
 {
 	struct virtio_dev *d = &n->dev;
 	unsigned most = virtio_has(d, F_MRG_RXBUF) ? VNET_RX_CHAINS : 1;
@@ -253,7 +284,7 @@ static enum rx_result rx_collect(struct vnet *n, uint32_t total, struct rx_buffe
 			result = RX_TOO_SMALL;
 			break;
 		}
-		enum vring_pop got = virtio_pop(d, Q_RX, &c, n->rx_segs + b->segs, VNET_RX_SEGS - b->segs);
+		enum vring_pop got = virtio_pop(d, q, &c, n->rx_segs + b->segs, VNET_RX_SEGS - b->segs);
 		if (got == VRING_EMPTY || got == VRING_BROKEN) {
 			result = RX_NO_BUFFER;
 			break;
@@ -263,40 +294,54 @@ static enum rx_result rx_collect(struct vnet *n, uint32_t total, struct rx_buffe
 		if (got == VRING_TOO_LONG) {
 			result = RX_TOO_SMALL;
 		} else if (c.out_segs || c.in_bytes < sizeof(struct vnet_header)) {
-			virtio_break(d, Q_RX, c.head, "receive buffer with readable parts, or smaller than its header");
+			virtio_break(d, q, c.head, "receive buffer with readable parts, or smaller than its header");
 			return RX_NO_BUFFER;
 		}
 		b->segs += c.in_segs;
 		b->bytes += c.in_bytes;
 	}
 	if (result != RX_OK)
-		vring_unpop(&d->queues[Q_RX].ring, b->count);
+		vring_unpop(&d->queues[q].ring, b->count);
 	return result;
 }
 
-static void rx_push(struct vnet *n, const struct rx_buffers *b, uint32_t total)
+static void rx_push(struct vnet *n, unsigned q, const struct rx_buffers *b, uint32_t total)
 {
 	for (unsigned i = 0; i < b->count; i++) {
 		uint32_t len = HV_MIN(b->size[i], total);
-		vring_push(&n->dev.queues[Q_RX].ring, b->head[i], len);
+		vring_push(&n->dev.queues[q].ring, b->head[i], len);
 		total -= len;
 	}
 }
 
-/* False when the guest has no room: the switch counts and drops. */
+static unsigned rx_pair(struct vnet *n, const netport_rx_frame *f)
+{
+	uint8_t start[VNET_STEER_BYTES];
+	if (n->pairs == 1)
+		return 0;
+	size_t len = blk_segs_to_buf(f->segs, f->nsegs, 0, start, HV_MIN(f->len, (uint32_t)sizeof(start)));
+	return vnet_steer_pick(&n->steer, start, (uint32_t)len, n->pairs);
+}
+
+/* False when the guest has no room: the switch counts and drops. With several pairs a full queue must not hold up the others: counted here.
+ */
 static bool rx_frame(struct vnet *n, const netport_rx_frame *f)
 {
+	unsigned q = q_rx(rx_pair(n, f));
 	struct vnet_header h;
 	struct rx_buffers b;
 	uint32_t total = f->len + (uint32_t)sizeof(h);
 	enum vnet_drop drop = f->len > VNET_FRAME_MAX ? VNET_DROP_RX_TOO_LONG : vnet_header_encode(&f->off, receiving_features(n), &h);
 	if (drop == VNET_DROP_NONE) {
-		enum rx_result got = rx_collect(n, total, &b);
+		enum rx_result got = rx_collect(n, q, total, &b);
 		if (got == RX_NO_BUFFER) {
 			n->rx_no_buffer++;
-			return false;
+			if (n->pairs == 1 || !virtio_running(&n->dev))
+				return false;
+			drop = VNET_DROP_RX_QUEUE_FULL;
+		} else if (got == RX_TOO_SMALL) {
+			drop = VNET_DROP_RX_TOO_SMALL;
 		}
-		drop = got == RX_TOO_SMALL ? VNET_DROP_RX_TOO_SMALL : VNET_DROP_NONE;
 	}
 	if (drop != VNET_DROP_NONE) {
 		n->drops[drop]++;
@@ -305,7 +350,7 @@ static bool rx_frame(struct vnet *n, const netport_rx_frame *f)
 	h.num_buffers = (uint16_t)b.count;
 	blk_segs_from_buf(n->rx_segs, b.segs, 0, &h, sizeof(h));
 	copy_frame(f, n->rx_segs, b.segs, sizeof(h));
-	rx_push(n, &b, total);
+	rx_push(n, q, &b, total);
 	n->rx_frames++;
 	n->rx_bytes += f->len;
 	return true;
@@ -325,12 +370,24 @@ static unsigned rx_burst(void *arg, const netport_rx_frame *frames, unsigned cou
 static void rx_flush(void *arg)
 {
 	struct vnet *n = arg;
-	(void)virtio_publish(&n->dev, Q_RX); /* how many became visible does not matter here */
+	for (unsigned pair = 0; pair < n->pairs; pair++)
+		(void)virtio_publish(&n->dev, q_rx(pair)); /* how many became visible does not matter here */
 }
 
 /* ---- control (5.1.6.5) ---- */
 
-enum { CTRL_RX = 0, CTRL_MAC = 1, RX_PROMISC = 0, RX_ALLMULTI = 1, MAC_TABLE_SET = 0, MAC_ADDR_SET = 1, CTRL_OK = 0, CTRL_ERR = 1 };
+enum {
+	CTRL_RX = 0,
+	CTRL_MAC = 1,
+	CTRL_MQ = 4,
+	MQ_PAIRS_SET = 0,
+	RX_PROMISC = 0,
+	RX_ALLMULTI = 1,
+	MAC_TABLE_SET = 0,
+	MAC_ADDR_SET = 1,
+	CTRL_OK = 0,
+	CTRL_ERR = 1
+};
 
 static uint8_t ctrl_rx(struct vnet *n, uint8_t command, const uint8_t *data, size_t len)
 {
@@ -369,6 +426,20 @@ static uint8_t ctrl_mac_table(const struct vring_chain *c, uint32_t offset)
 	return offset == c->out_bytes ? CTRL_OK : CTRL_ERR;
 }
 
+/* 5.1.6.5.5: the guest says how many pairs it uses; what still lies in others waits until it uses them again. */
+static uint8_t ctrl_pairs(struct vnet *n, uint8_t command, const uint8_t *data, size_t len)
+{
+	uint16_t pairs;
+	if (!virtio_has(&n->dev, F_MQ) || command != MQ_PAIRS_SET || len != sizeof(pairs))
+		return CTRL_ERR;
+	memcpy(&pairs, data, sizeof(pairs));
+	if (pairs < 1 || pairs > n->max_pairs)
+		return CTRL_ERR;
+	n->pairs = pairs;
+	n->most_pairs = HV_MAX(n->most_pairs, pairs);
+	return CTRL_OK;
+}
+
 static uint8_t ctrl_command(struct vnet *n, const struct vring_chain *c)
 {
 	uint8_t b[8]; /* class, command, and the longest fixed-size argument */
@@ -377,6 +448,8 @@ static uint8_t ctrl_command(struct vnet *n, const struct vring_chain *c)
 		return CTRL_ERR;
 	if (b[0] == CTRL_RX)
 		return ctrl_rx(n, b[1], b + 2, c->out_bytes - 2);
+	if (b[0] == CTRL_MQ)
+		return ctrl_pairs(n, b[1], b + 2, c->out_bytes - 2);
 	if (b[0] != CTRL_MAC)
 		return CTRL_ERR;
 	if (b[1] == MAC_TABLE_SET)
@@ -391,17 +464,17 @@ static unsigned ctrl_poll(struct vnet *n)
 {
 	struct virtio_dev *d = &n->dev;
 	struct hv_seg segs[VNET_CTRL_SEGS];
-	unsigned i;
+	unsigned q = q_ctrl(n), i;
 	for (i = 0; i < VNET_CTRL_BURST; i++) {
 		struct vring_chain c;
-		enum vring_pop got = virtio_pop(d, Q_CTRL, &c, segs, VNET_CTRL_SEGS);
+		enum vring_pop got = virtio_pop(d, q, &c, segs, VNET_CTRL_SEGS);
 		if (got == VRING_TOO_LONG || (got == VRING_CHAIN && c.in_bytes < 1))
-			virtio_break(d, Q_CTRL, c.head, "command without room for its result, or of too many segments");
+			virtio_break(d, q, c.head, "command without room for its result, or of too many segments");
 		if (got != VRING_CHAIN || !virtio_running(d))
 			break;
 		uint8_t ack = ctrl_command(n, &c);
 		blk_segs_from_buf(c.segs + c.out_segs, c.in_segs, 0, &ack, 1);
-		vring_push(&d->queues[Q_CTRL].ring, c.head, 1);
+		vring_push(&d->queues[q].ring, c.head, 1);
 	}
 	return i;
 }
@@ -412,16 +485,21 @@ static unsigned vnet_poll(struct virtio_dev *d)
 {
 	struct vnet *n = of_dev(d);
 	unsigned work = 0;
-	if (!d->draining)
-		work = tx_poll(n) + ctrl_poll(n);
-	for (unsigned q = 0; q < Q_COUNT; q++)
+	if (!d->draining) {
+		for (unsigned pair = 0; pair < n->pairs; pair++)
+			work += tx_poll(n, pair);
+		work += ctrl_poll(n);
+	}
+	for (unsigned q = 0; q < q_rx(n->pairs); q++)
 		work += virtio_publish(d, q);
-	return work;
+	return work + virtio_publish(d, q_ctrl(n));
 }
 
 static void vnet_start(struct virtio_dev *d)
 {
 	struct vnet *n = of_dev(d);
+	for (unsigned q = 0; q < d->queue_count; q++)
+		d->queues[q].listens = (q & 1) || q == q_ctrl(n);
 	n->port->ops->set_features(n->port, receiving_features(n));
 }
 
@@ -430,6 +508,8 @@ static void vnet_stop(struct virtio_dev *d)
 {
 	struct vnet *n = of_dev(d);
 	n->promisc = n->allmulti = false;
+	n->pairs = 1;
+	vnet_steer_reset(&n->steer);
 	n->port->ops->set_features(n->port, 0);
 	n->port->ops->set_filter(n->port, false, false);
 	if (memcmp(n->mac, n->port->mac, 6) != 0)
@@ -438,7 +518,7 @@ static void vnet_stop(struct virtio_dev *d)
 
 static struct vnet_config config_now(const struct vnet *n)
 {
-	struct vnet_config c = {.status = n->port->link_up ? VNET_LINK_UP : 0, .max_pairs = 1, .mtu = n->port->mtu};
+	struct vnet_config c = {.status = n->port->link_up ? VNET_LINK_UP : 0, .max_pairs = n->max_pairs, .mtu = n->port->mtu};
 	memcpy(c.mac, n->mac, 6);
 	return c;
 }
@@ -459,6 +539,14 @@ static void vnet_stats(struct virtio_dev *d, struct vm_stats_sink *sink)
 	virtio_counter(d, sink, "rx_frames", n->rx_frames);
 	virtio_counter(d, sink, "rx_bytes", n->rx_bytes);
 	virtio_counter(d, sink, "rx_no_buffer", n->rx_no_buffer);
+	virtio_counter(d, sink, "pairs", n->most_pairs);
+	for (unsigned pair = 1; pair < n->max_pairs; pair++) {
+		char name[24];
+		hv_snprintf(name, sizeof(name), "pair%u.rx_chains", pair);
+		virtio_counter(d, sink, name, d->queues[q_rx(pair)].chains);
+		hv_snprintf(name, sizeof(name), "pair%u.tx_chains", pair);
+		virtio_counter(d, sink, name, d->queues[q_tx(pair)].chains);
+	}
 	for (unsigned i = VNET_DROP_NONE + 1; i < VNET_DROP_COUNT; i++)
 		virtio_counter(d, sink, vnet_drop_name(i), n->drops[i]);
 }
@@ -468,6 +556,7 @@ static void vnet_save(struct virtio_dev *d, struct state_writer *w)
 	const struct vnet *n = of_dev(d);
 	state_put(w, n->mac, sizeof(n->mac));
 	state_put_u8(w, (uint8_t)(n->promisc | n->allmulti << 1));
+	state_put_u16(w, n->pairs);
 }
 
 static int vnet_load(struct virtio_dev *d, struct state_reader *r)
@@ -476,8 +565,10 @@ static int vnet_load(struct virtio_dev *d, struct state_reader *r)
 	uint8_t mac[6];
 	state_get(r, mac, sizeof(mac));
 	uint8_t filter = state_get_u8(r);
-	if (!state_reader_ok(r) || filter > 3)
+	uint16_t pairs = state_get_u16(r);
+	if (!state_reader_ok(r) || filter > 3 || pairs < 1 || pairs > n->max_pairs)
 		return trace_error(-EINVAL);
+	n->pairs = pairs;
 	n->promisc = filter & 1;
 	n->allmulti = filter & 2;
 	n->port->ops->set_filter(n->port, n->promisc, n->allmulti);
@@ -502,9 +593,10 @@ static const struct virtio_ops vnet_ops = {
 	.destroy = vnet_destroy,
 };
 
-static uint64_t offer(const struct netport *port)
+static uint64_t offer(const struct netport *port, unsigned max_pairs)
 {
-	uint64_t f = F_MAC | (port->mtu >= 68 ? F_MTU : 0) | F_STATUS | F_MRG_RXBUF | F_CTRL_VQ | F_CTRL_RX | F_CTRL_MAC_ADDR;
+	uint64_t f = (max_pairs > 1 ? F_MQ : 0) | F_MAC | (port->mtu >= 68 ? F_MTU : 0) | F_STATUS | F_MRG_RXBUF | F_CTRL_VQ | F_CTRL_RX |
+		     F_CTRL_MAC_ADDR;
 	if (!(port->features & NETPORT_F_CSUM))
 		return f;
 	f |= F_CSUM | F_GUEST_CSUM;
@@ -514,18 +606,20 @@ static uint64_t offer(const struct netport *port)
 	return f;
 }
 
-static void vnet_init(struct vnet *n, unsigned index, struct netport *port)
+static void vnet_init(struct vnet *n, unsigned index, struct netport *port, unsigned max_pairs)
 {
 	struct virtio_dev *d = &n->dev;
 	n->port = port;
+	n->max_pairs = (uint16_t)max_pairs;
+	n->pairs = n->most_pairs = 1;
+	vnet_steer_reset(&n->steer);
 	memcpy(n->mac, port->mac, 6);
 	n->client = (struct netport_client){.rx_burst = rx_burst, .rx_flush = rx_flush, .changed = port_changed, .arg = n};
 	hv_snprintf(d->name, sizeof(d->name), "nic%u", index);
-	d->queue_count = Q_COUNT;
-	d->queues[Q_RX].max_size = d->queues[Q_TX].max_size = VNET_QUEUE_SIZE;
-	d->queues[Q_CTRL].max_size = VNET_CTRL_SIZE;
-	d->queues[Q_TX].listens = d->queues[Q_CTRL].listens = true;
-	d->offered = offer(port);
+	d->queue_count = (uint16_t)(q_rx(max_pairs) + 1);
+	for (unsigned q = 0; q < d->queue_count; q++)
+		d->queues[q].max_size = VNET_QUEUE_SIZE;
+	d->offered = offer(port, max_pairs);
 	d->config_bytes = sizeof(struct vnet_config);
 	struct vnet_config c = config_now(n);
 	memcpy(d->config, &c, sizeof(c));
@@ -542,7 +636,8 @@ int vnet_attach(struct vm *vm, unsigned index, const struct vm_nic_config *confi
 	if (!n)
 		return trace_error(-ENOMEM);
 	memset(n, 0, sizeof(*n));
-	vnet_init(n, index, port);
+	unsigned pairs = config->queue_pairs ? config->queue_pairs : vm->config.cpus;
+	vnet_init(n, index, port, HV_MAX(HV_MIN(pairs, (unsigned)VNET_PAIRS_MAX), 1u));
 	int err = virtio_dev_add(vm, &n->dev, 1, 0x020000, &vnet_ops);
 	if (err < 0) {
 		hv_contig_free(n, sizeof(*n));

@@ -20,6 +20,7 @@ static const char *const names[VNET_DROP_COUNT] = {
 	[VNET_DROP_RX_TOO_LONG] = "drop.rx_too_long",
 	[VNET_DROP_RX_OFFLOAD] = "drop.rx_offload",
 	[VNET_DROP_RX_TOO_SMALL] = "drop.rx_buffers_too_small",
+	[VNET_DROP_RX_QUEUE_FULL] = "drop.rx_queue_full",
 };
 
 const char *vnet_drop_name(unsigned drop)

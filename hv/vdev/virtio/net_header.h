@@ -19,15 +19,16 @@ _Static_assert(sizeof(struct vnet_header) == 12, "5.1.6");
 /* Why a frame went no further; each has a counter with a name. */
 enum vnet_drop {
 	VNET_DROP_NONE,
-	VNET_DROP_RUNT,         /* shorter than an Ethernet header */
-	VNET_DROP_TOO_LONG,     /* longer than MTU, or than 64 KiB with segmentation */
-	VNET_DROP_SEGMENTS,     /* in more pieces than VNET_TX_SEGS */
-	VNET_DROP_CSUM,         /* checksum not negotiated, or its place is outside the frame */
-	VNET_DROP_GSO,          /* segmentation type unknown or not negotiated, or without checksum */
-	VNET_DROP_GSO_SIZE,     /* segments absurdly small, or headers longer than the frame */
-	VNET_DROP_RX_TOO_LONG,  /* receive: longer than any frame */
-	VNET_DROP_RX_OFFLOAD,   /* receive: an offload that the guest did not accept */
-	VNET_DROP_RX_TOO_SMALL, /* receive: the guest's buffers cannot hold the frame */
+	VNET_DROP_RUNT,          /* shorter than an Ethernet header */
+	VNET_DROP_TOO_LONG,      /* longer than MTU, or than 64 KiB with segmentation */
+	VNET_DROP_SEGMENTS,      /* in more pieces than VNET_TX_SEGS */
+	VNET_DROP_CSUM,          /* checksum not negotiated, or its place is outside the frame */
+	VNET_DROP_GSO,           /* segmentation type unknown or not negotiated, or without checksum */
+	VNET_DROP_GSO_SIZE,      /* segments absurdly small, or headers longer than the frame */
+	VNET_DROP_RX_TOO_LONG,   /* receive: longer than any frame */
+	VNET_DROP_RX_OFFLOAD,    /* receive: an offload that the guest did not accept */
+	VNET_DROP_RX_TOO_SMALL,  /* receive: the guest's buffers cannot hold the frame */
+	VNET_DROP_RX_QUEUE_FULL, /* receive: the queue of its flow has no buffers, others have */
 	VNET_DROP_COUNT
 };
 const char *vnet_drop_name(unsigned drop);

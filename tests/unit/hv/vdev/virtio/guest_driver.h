@@ -38,7 +38,7 @@ struct dev {
 	unsigned slot;
 	uint32_t io_base, mmio_base;
 	uint64_t features;
-	struct queue queues[4];
+	struct queue queues[8];
 };
 
 /* Starts core 0 and a VM with config's disks and NICs; memory zeroed. */

@@ -11,6 +11,7 @@
 #define F_MRG (1ull << 15)
 #define F_STATUS (1ull << 16)
 #define F_CTRL (1ull << 17 | 1ull << 18 | 1ull << 23)
+#define F_MQ (1ull << 22)
 #define F_EVENT_IDX (1ull << 29)
 
 enum { RX, TX, CTRL };
@@ -68,10 +69,11 @@ static const struct netport_ops ops = {.tx_burst = sw_tx,
 	.set_filter = sw_filter};
 
 static struct dev dev;
+static unsigned ctrl_queue;
 
-static void start(uint64_t features)
+static void start_pairs(uint64_t features, unsigned pairs, unsigned queues)
 {
-	struct vm_config config = {.nic_count = 1, .nics = {{.port = &sw.port}}};
+	struct vm_config config = {.nic_count = 1, .nics = {{.port = &sw.port, .queue_pairs = pairs}}};
 	sw.port = (struct netport){.ops = &ops,
 		.name = "p",
 		.mac = {0x52, 0x54, 0, 1, 2, 3},
@@ -80,11 +82,17 @@ static void start(uint64_t features)
 		.features = NETPORT_F_CSUM | NETPORT_F_TSO4 | NETPORT_F_TSO6 | NETPORT_F_ECN};
 	sw.room = 512;
 	guest_start(&config);
-	dev_open(&dev, 1, features, 3, 0);
+	dev_open(&dev, 1, features, queues, 0);
+}
+
+static void start(uint64_t features)
+{
+	start_pairs(features, 1, 3);
 }
 
 static int setup(void **state)
 {
+	ctrl_queue = CTRL;
 	memset(&sw, 0, sizeof(sw));
 	return 0;
 }
@@ -371,13 +379,14 @@ static void hostile_receive_buffers(void **state)
 
 static uint8_t command(const uint8_t *bytes, uint32_t len)
 {
+	struct queue *ctrl = &dev.queues[ctrl_queue];
 	uint64_t out = ram_alloc(len), ack = ram_alloc(1);
 	memcpy(ram(out, len), bytes, len);
 	*(uint8_t *)ram(ack, 1) = 0xee;
-	queue_add(&dev.queues[CTRL], (struct buf[]){{out, len, false}, {ack, 1, true}}, 2);
-	queue_kick(&dev.queues[CTRL], 1);
+	queue_add(ctrl, (struct buf[]){{out, len, false}, {ack, 1, true}}, 2);
+	queue_kick(ctrl, 1);
 	guest_run();
-	assert_true(queue_used(&dev.queues[CTRL], NULL, NULL));
+	assert_true(queue_used(ctrl, NULL, NULL));
 	return *(uint8_t *)ram(ack, 1);
 }
 
@@ -415,12 +424,143 @@ static void link_changes_are_told(void **state)
 	assert_int_equal(guest.msi[15], 1);
 }
 
+/* ---- several queues (5.1.2, 5.1.6.5.5) ---- */
+
+enum { PAIRS = 2, RX1 = 2, TX1 = 3, CTRL_MQ = 4 };
+
+static const uint8_t two_pairs[] = {4, 0, 2, 0};
+
+/* A UDP frame of a flow; `back`: in the other direction. */
+static uint32_t flow_frame(uint8_t *f, uint8_t host, uint16_t port, bool back)
+{
+	const uint8_t head[] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0};
+	uint8_t a[6] = {10, 0, 0, host, (uint8_t)(port >> 8), (uint8_t)port}, b[6] = {10, 0, 0, 200, 0, 53};
+	memset(f, 0, 64);
+	memcpy(f, head, sizeof(head));
+	memcpy(f + 26, back ? b : a, 4);
+	memcpy(f + 30, back ? a : b, 4);
+	memcpy(f + 34, (back ? b : a) + 4, 2);
+	memcpy(f + 36, (back ? a : b) + 4, 2);
+	return 64;
+}
+
+static void send_flow(unsigned q, uint8_t host, uint16_t port)
+{
+	uint64_t at = ram_alloc(12 + 64);
+	ram_fill(at, 0, 12);
+	flow_frame(ram(at + 12, 64), host, port, false);
+	queue_add(&dev.queues[q], (struct buf[]){{at, 12 + 64, false}}, 1);
+	queue_kick(&dev.queues[q], 1);
+	guest_run();
+	assert_true(queue_used(&dev.queues[q], NULL, NULL));
+}
+
+static unsigned receive_flow(uint8_t host, uint16_t port)
+{
+	uint8_t f[64];
+	struct hv_seg seg = {f, flow_frame(f, host, port, true)};
+	unsigned taken = sw.client->rx_burst(sw.client->arg, &(netport_rx_frame){.segs = &seg, .nsegs = 1, .len = seg.len}, 1);
+	sw.client->rx_flush(sw.client->arg);
+	return taken;
+}
+
+static void post_to(unsigned q, unsigned n)
+{
+	while (n--)
+		queue_add(&dev.queues[q], (struct buf[]){{ram_alloc(2048), 2048, true}}, 1);
+}
+
+static void start_two(void)
+{
+	start_pairs(F_CTRL | F_MQ, PAIRS, 5);
+	ctrl_queue = CTRL_MQ;
+	assert_true(dev_offered(&dev) & F_MQ);
+	assert_int_equal(mmio_read(dev.mmio_base + 0x1008, 2), PAIRS);
+}
+
+static void a_flow_is_received_where_it_is_sent(void **state)
+{
+	start_two();
+	assert_int_equal(command(two_pairs, 4), 0);
+	post_to(RX, 100);
+	post_to(RX1, 100);
+	for (uint16_t i = 0; i < 40; i++) { /* the last one to be sent decides */
+		unsigned pair = i % 3 == 0;
+		send_flow(pair ? TX1 : TX, (uint8_t)(i % 7), (uint16_t)(1000 + i));
+		assert_int_equal(receive_flow((uint8_t)(i % 7), (uint16_t)(1000 + i)), 1);
+		assert_true(queue_used(&dev.queues[pair ? RX1 : RX], NULL, NULL));
+		assert_false(queue_used(&dev.queues[pair ? RX : RX1], NULL, NULL));
+	}
+	assert_int_equal(sw.count, 40);
+	assert_int_equal(guest.msi[RX1], 14);
+}
+
+static void unknown_flows_use_all_queues(void **state)
+{
+	unsigned got[PAIRS] = {0};
+	start_two();
+	assert_int_equal(command(two_pairs, 4), 0);
+	post_to(RX, 120);
+	post_to(RX1, 120);
+	for (uint16_t i = 0; i < 100; i++)
+		assert_int_equal(receive_flow(1, (uint16_t)(3000 + i * 17)), 1);
+	while (queue_used(&dev.queues[RX], NULL, NULL))
+		got[0]++;
+	while (queue_used(&dev.queues[RX1], NULL, NULL))
+		got[1]++;
+	assert_int_equal(got[0] + got[1], 100);
+	assert_in_range(got[0], 20, 80);
+}
+
+/* Until the guest says more there is one pair; a driver without the feature finds control at 2. */
+static void one_pair_until_the_guest_says(void **state)
+{
+	start_two();
+	post_to(RX, 4);
+	post_to(RX1, 4);
+	for (uint16_t i = 0; i < 4; i++)
+		assert_int_equal(receive_flow(1, (uint16_t)(3000 + i)), 1);
+	assert_false(queue_used(&dev.queues[RX1], NULL, NULL));
+	assert_int_equal(command((uint8_t[]){4, 0, 0, 0}, 4), 1);
+	assert_int_equal(command((uint8_t[]){4, 0, 3, 0}, 4), 1);
+	assert_int_equal(command((uint8_t[]){4, 0, 0, 1}, 4), 1);
+	assert_int_equal(command((uint8_t[]){4, 1, 1, 0}, 4), 1);
+	assert_int_equal(command((uint8_t[]){4, 0, 2}, 3), 1);
+	assert_int_equal(command(two_pairs, 4), 0);
+	dev_set_status(&dev, 0);
+	guest_run();
+	dev_open(&dev, 1, F_CTRL, 3, 0);
+	ctrl_queue = CTRL;
+	assert_int_equal(command(two_pairs, 4), 1);
+	assert_int_equal(command((uint8_t[]){0, 0, 1}, 3), 0);
+	assert_true(sw.promisc);
+}
+
+static void a_full_queue_does_not_hold_up_others(void **state)
+{
+	start_two();
+	assert_int_equal(command(two_pairs, 4), 0);
+	post_to(RX1, 4);
+	send_flow(TX, 1, 1000);
+	send_flow(TX1, 1, 1001);
+	assert_int_equal(receive_flow(1, 1000), 1); /* dealt with: dropped and counted here */
+	assert_int_equal(receive_flow(1, 1001), 1);
+	assert_true(queue_used(&dev.queues[RX1], NULL, NULL));
+	assert_int_equal(counter("nic0.drop.rx_queue_full"), 1);
+	assert_int_equal(command((uint8_t[]){4, 0, 1, 0}, 4), 0); /* fewer: the flow moves */
+	post_to(RX, 1);
+	assert_int_equal(receive_flow(1, 1001), 1);
+	assert_true(queue_used(&dev.queues[RX], NULL, NULL));
+	assert_int_equal(receive_flow(1, 1001), 0); /* the switch counts */
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {T(frames_go_out), T(a_full_switch_delays_only), T(offload_notes_are_passed_on),
 		T(hostile_headers_are_dropped_by_reason), T(a_chain_that_is_no_frame_breaks_the_device), T(a_frame_arrives),
 		T(a_long_frame_in_merged_buffers), T(no_offload_that_was_not_accepted), T(hostile_receive_buffers), T(control_commands),
-		T(link_changes_are_told)};
+		T(link_changes_are_told), T(a_flow_is_received_where_it_is_sent), T(unknown_flows_use_all_queues),
+		T(one_pair_until_the_guest_says), T(a_full_queue_does_not_hold_up_others)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
