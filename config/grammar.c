@@ -71,6 +71,10 @@ static const struct config_field match_fields[] = {
 };
 OBJECT(match_object, "an uplink's match", match_fields);
 
+/* In the order of enum vsw_discovery_mode; an uplink's has one more in front. */
+static const char *const discovery_words[] = {"listen", "advertise", "both", "off", NULL};
+static const char *const uplink_discovery_words[] = {"as-vswitch", "listen", "advertise", "both", "off", NULL};
+
 static const struct config_field uplink_fields[] = {
 	{.key = "name",
 		.type = CONFIG_TYPE_NAME,
@@ -101,6 +105,12 @@ static const struct config_field uplink_fields[] = {
 		       "both "
 		       "directions.",
 		.example = "[0, 10-19, 30]"},
+	{.key = "discovery",
+		.type = CONFIG_TYPE_CHOICE,
+		FIELD(struct vsw_uplink_config, discovery),
+		.choices = uplink_discovery_words,
+		.doc = "Another `discovery` than its vSwitch's.",
+		.example = "off"},
 };
 OBJECT(uplink_object, "an uplink", uplink_fields);
 
@@ -144,6 +154,13 @@ static const struct config_field vswitch_fields[] = {
 		.initial = true,
 		.doc = "After a failover, tell the physical switches by RARP broadcasts behind which port each MAC address is now.",
 		.example = "true"},
+	{.key = "discovery",
+		.type = CONFIG_TYPE_CHOICE,
+		FIELD(struct vsw_switch_config, discovery),
+		.choices = discovery_words,
+		.doc = "Neighbours at its uplinks: `listen` to their LLDP and CDP (the console's `neighbors` shows them), `advertise` this "
+		       "host by LLDP, `both`, or `off`.",
+		.example = "both"},
 };
 OBJECT(vswitch_object, "a vSwitch", vswitch_fields);
 

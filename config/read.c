@@ -261,6 +261,9 @@ static void fill_in(struct config *config)
 {
 	if (!config->host.initiator[0])
 		snprintf(config->host.initiator, sizeof(config->host.initiator), "iqn.2026-01.io.berth:%s", config->host.name);
+	snprintf(config->vsw.system_name, sizeof(config->vsw.system_name), "%s", config->host.name);
+	if (config->net.vmknic_count)
+		config->vsw.management_ipv4 = config->net.vmknics[0].address;
 	for (unsigned i = 0; i < config->datastore_count; i++)
 		if (config->datastores[i].kind == DATASTORE_ISCSI)
 			memcpy(config->datastores[i].iscsi.initiator, config->host.initiator, sizeof(config->host.initiator));

@@ -2,13 +2,13 @@
  * The control console. A line is a command; every answer and event is one line of JSON. It is wired to a serial port that no network
  * reaches; its bytes are still checked: a line that is too long or unknown gets an error event and nothing else.
  */
+#include "control.h"
 #include "inventory.h"
 
 #include <hv/host.h>
 #include <hv/log.h>
 #include <stdlib.h>
 #include <string.h>
-#include <vswitch/vswitch.h>
 
 #define CONTROL_LINE_MAX 1024
 
@@ -20,7 +20,7 @@ static struct {
 	bool overlong;
 } control;
 
-static void control_send(yyjson_mut_doc *doc)
+void control_send(yyjson_mut_doc *doc)
 {
 	size_t len = 0;
 	char *text = doc ? yyjson_mut_write(doc, 0, &len) : NULL;
@@ -35,7 +35,7 @@ static void control_send(yyjson_mut_doc *doc)
 	yyjson_mut_doc_free(doc);
 }
 
-static yyjson_mut_doc *event_new(const char *name)
+yyjson_mut_doc *control_event_new(const char *name)
 {
 	yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
 	yyjson_mut_val *root = doc ? yyjson_mut_obj(doc) : NULL;
@@ -49,7 +49,7 @@ static yyjson_mut_doc *event_new(const char *name)
 
 void control_event_vm_ended(const char *vm, const char *how, unsigned value, const char *reason)
 {
-	yyjson_mut_doc *doc = event_new("vm-ended");
+	yyjson_mut_doc *doc = control_event_new("vm-ended");
 	yyjson_mut_val *root = doc ? yyjson_mut_doc_get_root(doc) : NULL;
 
 	if (root) {
@@ -63,7 +63,7 @@ void control_event_vm_ended(const char *vm, const char *how, unsigned value, con
 
 void control_event_error(const char *event, const char *text)
 {
-	yyjson_mut_doc *doc = event_new(event);
+	yyjson_mut_doc *doc = control_event_new(event);
 
 	if (doc)
 		text_add(doc, yyjson_mut_doc_get_root(doc), "text", text);
@@ -77,7 +77,7 @@ void control_event_stats(struct inventory *inv)
 
 static void command_list(const char *args)
 {
-	yyjson_mut_doc *doc = event_new("vms");
+	yyjson_mut_doc *doc = control_event_new("vms");
 	yyjson_mut_val *list = doc ? yyjson_mut_arr(doc) : NULL;
 
 	for (unsigned i = 0; list && i < control.inv->count; i++) {
@@ -132,59 +132,16 @@ static void command_stop(const char *args)
 		vm_stop(m->vm);
 }
 
-/* ---- the switch ---- */
-
-struct listing {
-	yyjson_mut_doc *doc;
-	yyjson_mut_val *list;
-};
-
-/* A document {"event": name, name: []}, ready to be filled. */
-static struct listing listing_new(const char *name)
-{
-	struct listing l = {.doc = event_new(name)};
-
-	if (l.doc) {
-		l.list = yyjson_mut_arr(l.doc);
-		yyjson_mut_obj_add_val(l.doc, yyjson_mut_doc_get_root(l.doc), name, l.list);
-	}
-	return l;
-}
-
-static void mac_add(void *arg, const struct vsw_fdb_info *info)
-{
-	struct listing *l = arg;
-	yyjson_mut_val *o = l->doc ? yyjson_mut_arr_add_obj(l->doc, l->list) : NULL;
-	const uint8_t *m = info->mac;
-	char mac[18];
-
-	if (!o)
-		return;
-	hv_snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
-	yyjson_mut_obj_add_strcpy(l->doc, o, "mac", mac);
-	yyjson_mut_obj_add_uint(l->doc, o, "vlan", info->vlan);
-	yyjson_mut_obj_add_strcpy(l->doc, o, "vswitch", info->vswitch);
-	yyjson_mut_obj_add_strcpy(l->doc, o, "port", info->port);
-	yyjson_mut_obj_add_bool(l->doc, o, "static", info->is_static);
-	yyjson_mut_obj_add_uint(l->doc, o, "age_s", info->age_s);
-}
-
-static struct vsw *the_switch(void)
-{
-	if (!control.inv->parts.vsw)
-		control_event_error("error", "the configuration has no vSwitch");
-	return control.inv->parts.vsw;
-}
+/* ---- the switch (control_switch.c) ---- */
 
 static void command_macs(const char *args)
 {
-	struct listing l;
+	control_switch_macs(control.inv);
+}
 
-	if (!the_switch())
-		return;
-	l = listing_new("macs");
-	vsw_fdb_foreach(the_switch(), mac_add, &l);
-	control_send(l.doc);
+static void command_neighbors(const char *args)
+{
+	control_switch_neighbors(control.inv);
 }
 
 static void command_help(const char *args);
@@ -199,6 +156,7 @@ static const struct {
 	{"input", "input VM TEXT: types a line at the VM's serial console", command_input, true},
 	{"stop", "stop VM: ends a VM at once", command_stop, true},
 	{"macs", "macs: the switch's MAC table", command_macs, true},
+	{"neighbors", "neighbors: who is at the other end of the uplinks (LLDP, CDP)", command_neighbors, true},
 	{"help", "help: this list", command_help, false},
 };
 

@@ -6,16 +6,23 @@
  */
 #include "control.h"
 
+#include "discovery.h"
 #include "vlan.h"
 
 struct protocol {
 	uint64_t dst;  /* as vsw_load_mac has it; 0 ends the list */
 	uint16_t type; /* Ethernet type as it lies in memory; 0: an IEEE 802.3 length (LLC) */
-	/* Reads the frame; it stays the caller's. The whole frame is in the first segment. */
-	void (*input)(struct vsw_port *uplink, const uint8_t *frame, uint32_t len);
+	/* Reads the frame; it stays the caller's. The whole frame is in the first segment. False: nobody listens, or another protocol's. */
+	bool (*input)(struct vsw_port *uplink, const uint8_t *frame, uint32_t len);
 };
 
-static const struct protocol protocols[] = {{0, 0, NULL}};
+static const struct protocol protocols[] = {
+	{VSW_LLDP_MAC, VSW_LLDP_TYPE_RAW, vsw_lldp_input},
+	{VSW_LLDP_MAC_NON_TPMR, VSW_LLDP_TYPE_RAW, vsw_lldp_input},
+	{VSW_LLDP_MAC_CUSTOMER, VSW_LLDP_TYPE_RAW, vsw_lldp_input},
+	{VSW_CDP_MAC, 0, vsw_cdp_input},
+	{0, 0, NULL},
+};
 
 static bool type_fits(const struct protocol *p, const uint8_t *frame)
 {
@@ -31,9 +38,9 @@ void vsw_control_input(struct vsw_port *in, struct rte_mbuf *m)
 
 	if (in->kind == VSW_PORT_UPLINK && m->nb_segs == 1) {
 		for (const struct protocol *p = protocols; p->dst; p++) {
-			if (p->dst != dst || !type_fits(p, frame))
+			if (p->dst != dst || !type_fits(p, frame) || !p->input(in, frame, m->data_len))
 				continue;
-			p->input(in, frame, m->data_len);
+			in->count.in_control++;
 			rte_pktmbuf_free(m);
 			return;
 		}

@@ -6,6 +6,7 @@
  * frames, and uplink receive rings; so a guest that floods, or a full uplink, leaves the hypervisor's own storage traffic its buffers.
  */
 #include "switch.h"
+#include "discovery.h"
 #include "gro.h"
 
 #include <errno.h>
@@ -123,6 +124,7 @@ static void tick(struct hv_timer *t)
 	for (unsigned i = 0; i < v->config.switch_count; i++)
 		fdb_tick(&v->switches[i]->fdb,
 			v->config.switches[i].mac_ageing_s ? v->config.switches[i].mac_ageing_s : VSW_AGEING_DEFAULT_S);
+	vsw_discovery_tick(v);
 	vsw_team_update(v); /* failback delays end */
 	hv_timer_arm(t, hv_now_ns() + TICK_NS);
 }

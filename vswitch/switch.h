@@ -96,6 +96,7 @@ struct vsw_port {
 	bool wants_promisc;                                /* the guest asked for it, whatever the policy says */
 	struct vsw_vlan_set used;                          /* a trunk: VLANs its guest has sent on */
 	void (*link_changed)(struct vsw_port *p, bool up); /* some uplink of the switch is up; may be NULL */
+	struct vsw_discovery *discovery;                   /* an uplink: its neighbours (discovery.c) */
 	/* Its port group, MTU or MAC is another now; moved: it is in other VLANs. May be NULL. */
 	void (*reconfigured)(struct vsw_port *p, bool moved);
 	uint8_t uplink_mac[6]; /* an uplink's own address; its `mac` above matches nothing */
@@ -209,6 +210,8 @@ void vsw_uplink_detach(struct vsw_uplink *u);
 int vsw_uplink_mtu_prepare(struct vsw_uplink *u, uint16_t mtu) HV_MUST_CHECK;
 void vsw_uplink_mtu_abort(struct vsw_uplink *u);
 void vsw_uplink_apply(struct vsw_uplink *u, unsigned uplink);
+/* Sends a frame of the switch's own, untagged and whole (a control protocol's), padded. False: no buffer. @pre len <= 1518 */
+bool vsw_uplink_send(struct vsw_port *p, const uint8_t *frame, uint32_t len);
 
 /* ---- stats.c ---- */
 static inline void vsw_drop(struct vsw_port *p, enum vsw_drop reason, struct rte_mbuf *m)

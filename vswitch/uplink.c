@@ -11,6 +11,7 @@
  * the device's receive interrupt is on while the core sleeps.
  */
 #include "control.h"
+#include "discovery.h"
 #include "offload.h"
 #include "vlan.h"
 
@@ -197,6 +198,24 @@ static void uplink_deliver(struct vsw_port *p, struct rte_mbuf **frames, unsigne
 	push(u);
 }
 
+bool vsw_uplink_send(struct vsw_port *p, const uint8_t *frame, uint32_t len)
+{
+	struct vsw_uplink *u = hv_container_of(p, struct vsw_uplink, port);
+	struct rte_mbuf *m = rte_pktmbuf_alloc(p->sw->v->vmk_pool); /* guests cannot use these up */
+	char *to = m ? rte_pktmbuf_append(m, (uint16_t)len) : NULL;
+
+	if (!to) {
+		rte_pktmbuf_free(m);
+		return false;
+	}
+	memcpy(to, frame, len);
+	if (len < MIN_FRAME)
+		pad(m);
+	enqueue(u, m);
+	push(u);
+	return true;
+}
+
 /* ---- receive ---- */
 
 /* Is a received frame well formed, and in which domain is it? VSW_DROP_COUNT: yes, the domain is in vlan_tci. */
@@ -306,6 +325,7 @@ void vsw_uplink_watch(struct vsw_uplink *u)
 		u->port.link_up_ns = hv_now_ns();
 	else
 		u->port.link_lost = true;
+	vsw_discovery_link(&u->port, up);
 	log_info("vswitch.uplink.link", "uplink %s: link %s", u->port.name, up ? "up" : "down");
 	vsw_team_update(u->port.sw->v);
 }
@@ -456,6 +476,7 @@ void vsw_uplink_apply(struct vsw_uplink *u, unsigned uplink)
 	u->mtu_before = 0;
 	u->port.sw = switch_of(v, uplink);
 	take_vlans(u, &v->config.uplinks[uplink]);
+	vsw_discovery_apply(&u->port, uplink);
 }
 
 int vsw_uplink_attach(struct vsw *v, unsigned uplink, const struct vsw_uplink_dev *dev)
@@ -476,9 +497,13 @@ int vsw_uplink_attach(struct vsw *v, unsigned uplink, const struct vsw_uplink_de
 	take_vlans(u, &v->config.uplinks[uplink]);
 	err = start_device(u, &v->config.uplinks[uplink]);
 	if (!err) {
-		err = vsw_port_add(v, &u->port);
-		if (err)
+		err = vsw_discovery_start(&u->port, uplink);
+		if (!err)
+			err = vsw_port_add(v, &u->port);
+		if (err) {
+			vsw_discovery_stop(&u->port);
 			rte_eth_dev_stop(dev->ethdev_port);
+		}
 	}
 	if (err) {
 		log_error("vswitch.uplink.start", "uplink %s: device does not start: error %d", u->port.name, -err);
@@ -497,6 +522,7 @@ void vsw_uplink_detach(struct vsw_uplink *u)
 	struct vsw *v = u->port.sw->v;
 
 	hv_poller_remove(&u->poller);
+	vsw_discovery_stop(&u->port);
 	vsw_port_remove(&u->port);
 	for (unsigned i = 0; i < VSW_MAX_UPLINKS; i++) {
 		if (v->uplinks[i] == u)

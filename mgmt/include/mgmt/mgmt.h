@@ -31,7 +31,7 @@ int inventory_start(const struct mgmt_parts *parts, struct inventory **inv) HV_M
 
 /*
  * The control console (second serial port): one command a line in, JSON lines out. Commands: `stats`, `input VM TEXT`, `list`, `stop VM`,
- * `macs`, `help`. inv may be NULL (no valid configuration). Loop context.
+ * `macs`, `neighbors`, `help`. inv may be NULL (no valid configuration). Loop context.
  */
 void control_start(struct inventory *inv);
 /* Takes it off the loop, before what it answers for is freed. The same core. */

@@ -17,6 +17,9 @@ struct vsw_vlan_range {
 	uint16_t first, last;
 };
 
+/* Discovery of neighbours by LLDP and CDP at an uplink; an uplink's own setting is 1 + one of these, 0: as its vSwitch. */
+enum vsw_discovery_mode { VSW_DISCOVERY_LISTEN, VSW_DISCOVERY_ADVERTISE, VSW_DISCOVERY_BOTH, VSW_DISCOVERY_OFF };
+
 struct vsw_uplink_config {
 	char name[VSW_NAME_MAX + 1];
 	bool has_mac; /* match by MAC address ... */
@@ -28,6 +31,7 @@ struct vsw_uplink_config {
 	/* VLANs that the physical network carries there (0: untagged frames); none listed = all. */
 	struct vsw_vlan_range vlans[VSW_MAX_VLAN_RANGES];
 	unsigned vlan_count;
+	uint8_t discovery;
 };
 
 struct vsw_switch_config {
@@ -38,6 +42,7 @@ struct vsw_switch_config {
 	bool failback;             /* an uplink that comes back is preferred again ... */
 	uint32_t failback_delay_s; /* ... after its link was up this long */
 	bool notify_switches;      /* after a failover the physical switches are told where MAC addresses are now */
+	uint8_t discovery;         /* enum vsw_discovery_mode */
 };
 
 /* Security policy of a port group: what a guest may do; default all false. */
@@ -59,7 +64,12 @@ struct vsw_portgroup_config {
 	struct vsw_policy_config policy;
 };
 
+#define VSW_SYSTEM_NAME_MAX 63
+
 struct vsw_config {
+	/* Who we are to neighbours. */
+	char system_name[VSW_SYSTEM_NAME_MAX + 1];
+	uint32_t management_ipv4; /* 0: none */
 	struct vsw_uplink_config uplinks[VSW_MAX_UPLINKS];
 	unsigned uplink_count;
 	struct vsw_switch_config switches[VSW_MAX_SWITCHES];

@@ -162,6 +162,7 @@ struct vsw_counters {
 	uint64_t out_segmented;   /* frames made by software segmentation for this port */
 	uint64_t out_checksummed; /* checksums completed in software for this port */
 	uint64_t out_coalesced;   /* frames that became part of another one (GRO) and so are not in out_frames */
+	uint64_t in_control;      /* frames from a neighbour that the switch itself read (LLDP, CDP, ...): neither forwarded nor dropped */
 	uint64_t mac_change_rejected;
 	uint64_t drops;                /* sum of drop[] */
 	uint64_t drop[VSW_DROP_COUNT]; /* at the port that caused it: sender for policy and format, receiver for a full queue */

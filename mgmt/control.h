@@ -1,0 +1,15 @@
+/* The control console's answers, and its commands about the switch. */
+#ifndef MGMT_CONTROL_H
+#define MGMT_CONTROL_H
+
+#include "inventory.h"
+
+/* {"event": name}, to be filled and sent; NULL: no memory. */
+yyjson_mut_doc *control_event_new(const char *name);
+/* Writes the document as a line and frees it. NULL is reported. */
+void control_send(yyjson_mut_doc *doc);
+
+void control_switch_macs(const struct inventory *inv);
+void control_switch_neighbors(const struct inventory *inv);
+
+#endif
