@@ -23,7 +23,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "lab"))
 sys.path.insert(0, str(ROOT / "tests" / "guest"))
-from berthlab import BUILD, contain, guest  # noqa: E402
+from berthlab import BUILD, contain, guest, peer  # noqa: E402
 from berthlab.qemu import PLATFORM_ABORT  # noqa: E402
 import build as guest_programs  # noqa: E402
 
@@ -162,6 +162,7 @@ def run_booted(tests):
         guest_programs.build()
     if any(t.name.startswith("system/") for t in tests):
         guest.make()
+        guest.make(peer.KIND)
     runner = Runner()
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         try:

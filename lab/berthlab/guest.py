@@ -1,7 +1,9 @@
-"""Guest images: Debian's cloud kernel, and an initramfs of Debian's busybox, fio and iperf3.
+"""Linux images: Debian's cloud kernel, and an initramfs of Debian's busybox and some programs.
 
-The base initramfs is made once (build/guest); what a guest has to do is a shell script that `with_jobs` adds as a second, small archive.
+The base initramfs is made once for each kind of machine: guests (build/guest) and the machines beside a host (build/peer, peer.py). What one
+has to do is a shell script that `with_jobs` adds as a second, small archive.
 """
+import collections
 import os
 import pathlib
 import re
@@ -12,8 +14,8 @@ import tempfile
 from . import BUILD, CACHE, ROOT, LabError
 from .archive import pack_tree
 
-MODULES = ["virtio_pci", "virtio_blk", "virtio_net", "virtio-rng", "macvlan", "8021q"]
-PROGRAMS = ["/usr/bin/fio", "/usr/bin/iperf3"]
+Kind = collections.namedtuple("Kind", "name modules programs files")  # programs go to /bin; files: name -> text
+GUEST = Kind("guest", ["virtio_pci", "virtio_blk", "virtio_net", "virtio-rng", "macvlan", "8021q"], ["/usr/bin/fio", "/usr/bin/iperf3"], {})
 
 
 def _sh(*args, **kw):
@@ -50,13 +52,16 @@ def _libraries(programs):
     return sorted(libs)
 
 
-def make(out=None):
+def make(kind=GUEST):
     """Makes vmlinuz, initrd and the list of what they were made from. Returns (vmlinuz, initrd) paths; does nothing when up to date."""
-    out = pathlib.Path(out or BUILD / "guest")
+    out = BUILD / kind.name
     vmlinuz, initrd, made = out / "vmlinuz", out / "initrd", out / "made-from"
     deb = _kernel_package()
     init = ROOT / "lab/guest/init"
-    stamp = f"{deb.name} {init.stat().st_mtime_ns} {MODULES} " + " ".join(f"{p}:{os.stat(p).st_mtime_ns}" for p in PROGRAMS)
+    missing = [p for p in kind.programs if not os.path.exists(p)]
+    if missing:
+        raise LabError(f"not installed: {', '.join(missing)}; run lab/setup")
+    stamp = f"{deb.name} {init.stat().st_mtime_ns} {kind} " + " ".join(f"{p}:{os.stat(p).st_mtime_ns}" for p in kind.programs)
     if made.exists() and made.read_text() == stamp and initrd.exists():
         return vmlinuz, initrd
     out.mkdir(parents=True, exist_ok=True)
@@ -69,8 +74,12 @@ def make(out=None):
         for d in ("bin", "proc", "sys", "dev", "run", "tmp", "etc", "job", f"lib/modules/{version}"):
             (root / d).mkdir(parents=True)
         (root / "lib64").symlink_to("lib")
-        _copy_modules(t / "kernel", root, version)
-        for p in [*PROGRAMS, *_libraries(PROGRAMS)]:
+        _copy_modules(t / "kernel", root, version, kind.modules)
+        for p in kind.programs:
+            shutil.copy(os.path.realpath(p), root / "bin" / pathlib.Path(p).name)
+        for name, text in kind.files.items():
+            (root / name).write_text(text)
+        for p in _libraries(kind.programs):
             target = root / p.lstrip("/").replace("lib64/", "lib/", 1)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(os.path.realpath(p), target)
@@ -89,14 +98,14 @@ def make(out=None):
     return vmlinuz, initrd
 
 
-def _copy_modules(kernel, root, version):
+def _copy_modules(kernel, root, version, modules):
     base = kernel / "lib/modules" / version
     _sh("/sbin/depmod", "-b", kernel, version)
     deps = {}
     for line in (base / "modules.dep").read_text().splitlines():
         path, _, rest = line.partition(":")
         deps[pathlib.Path(path).stem.replace("-", "_")] = [path, *rest.split()]
-    for m in MODULES:
+    for m in modules:
         for path in deps.get(m.replace("-", "_"), []):
             target = root / "lib/modules" / version / path
             target.parent.mkdir(parents=True, exist_ok=True)

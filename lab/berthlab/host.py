@@ -59,7 +59,7 @@ class Host:
         self.cores, self.icount, self.netdevs, self.qemu_args, self.quiet = cores, icount, netdevs or {}, list(qemu_args), quiet
         self.memory = memory_mib or self._default_memory(vms)
         self.ended, self.stats, self.lines, self.events = {}, None, [], queue.Queue()
-        self.waiters = []
+        self.waiters, self.listeners = [], []
         self.machine, self.firmware, self.append = MACHINES[cpu](), firmware, append
 
     def _default_memory(self, vms):
@@ -126,6 +126,9 @@ class Host:
                 print(f"[{event['vm']}] ended: {how}", flush=True)
         elif event.get("event") == "stats":
             self.stats = event
+        for listener in [x for x in self.listeners if event.get("event") in (x[0], "error")]:
+            self.listeners.remove(listener)
+            listener[1].put(event)
         self.events.put(("control", event))
 
     def send(self, text):
@@ -145,6 +148,20 @@ class Host:
                 raise LabError("the host did not answer 'stats' on its control console")
             time.sleep(0.01)
         return self.stats
+
+    def ask(self, command, event, seconds=30):
+        """The answer to a command of the control console: its JSON object."""
+        answers = queue.Queue()
+        self.listeners.append((event, answers))
+        self.send(command)
+        try:
+            return answers.get(timeout=seconds)
+        except queue.Empty:
+            raise LabError(f"the host did not answer {command!r} on its control console") from None
+
+    def set_link(self, uplink, up):
+        """Pulls out or plugs in the cable at the host's end (QEMU only). uplink: its name."""
+        self.machine.set_link([u["name"] for u in self.config["uplinks"]].index(uplink), up)
 
     def wait(self, seconds):
         """Until the machine powers off. Returns False on timeout."""

@@ -1,4 +1,5 @@
 """The AMD machine: QEMU, started by PVH with the boot archive, or by a firmware from an ISO; TCG emulates SVM. KVM is used only where it offers nested virtualization."""
+import json
 import os
 import pathlib
 import socket
@@ -45,7 +46,8 @@ def command(host):
         accel, cpu = "tcg" + (",thread=multi" if not host.icount else ""), "max"
     args = [qemu, "-accel", accel, "-cpu", cpu, "-M", "q35", "-m", str(host.memory), "-smp", str(host.cores), "-nodefaults",
             "-display", "none", "-no-reboot", *boot_arguments(host),
-            "-serial", "stdio", "-chardev", f"socket,id=control,path={host.folder}/control,server=on,wait=on", "-serial", "chardev:control"]
+            "-serial", "stdio", "-chardev", f"socket,id=control,path={host.folder}/control,server=on,wait=on", "-serial", "chardev:control",
+            "-qmp", f"unix:{host.folder}/qmp,server=on,wait=off"]
     if host.icount:
         args += ["-icount", "shift=0,sleep=off"]
     for i, up in enumerate(host.config.get("uplinks", [])):
@@ -61,6 +63,26 @@ def command(host):
     return args + host.qemu_args
 
 
+class Qmp:
+    """QEMU's own control socket."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(str(path))
+        self.lines = self.socket.makefile("rb")
+        self.lines.readline()  # its greeting
+        self.run("qmp_capabilities")
+
+    def run(self, command, **arguments):
+        self.socket.sendall(json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n")
+        while True:
+            answer = json.loads(self.lines.readline())
+            if "error" in answer:
+                raise LabError(f"QEMU: {command}: {answer['error']['desc']}")
+            if "return" in answer:
+                return answer["return"]
+
+
 class Qemu:
     """A machine has: console (lines of the first serial port), control (a socket: the second), and the methods below."""
 
@@ -68,6 +90,7 @@ class Qemu:
         self.process = self.control = self.stderr = None
 
     def start(self, host):
+        self.folder = host.folder
         self.stderr_path = pathlib.Path(host.folder) / "qemu-stderr"
         self.stderr = open(self.stderr_path, "wb")
         self.process = subprocess.Popen(command(host), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.stderr)
@@ -82,6 +105,10 @@ class Qemu:
                 if time.monotonic() > end or self.process.poll() is not None:
                     raise LabError("QEMU did not start: " + self.stderr_path.read_text(errors="replace").strip()[-400:])
                 time.sleep(0.05)
+
+    def set_link(self, nic, up):
+        """Plugs the cable of the host's n-th uplink in or pulls it out, as the NIC sees it."""
+        Qmp(f"{self.folder}/qmp").run("set_link", name=f"n{nic}", up=up)
 
     def running(self):
         return self.process is not None and self.process.poll() is None

@@ -1,51 +1,39 @@
-"""An outside Linux machine in VLAN 20, on the wire of the host's uplink, runs iperf3 to a guest (tags go over the uplink)."""
+"""An outside Linux machine in VLAN 20, on the wire of the host's uplink, runs iperf3 to a guest (tags go over the uplink); tshark looks at the wire."""
 import pathlib
 import subprocess
-import threading
 
-from scenario import HEAD, RAM, Scenario, check, guest, main, vm
+from scenario import HEAD, RAM, Scenario, check, main, vm
+from berthlab.peer import Peer
+from berthlab.wire import Wire
 
-WIRE = "socket,mcast=230.0.0.77:12377,localaddr=127.0.0.1"
-OUTSIDE = """
-modprobe 8021q
-ip link set eth0 up
-ip link add link eth0 name vlan20 type vlan id 20
-ip addr add 10.20.0.50/24 dev vlan20 && ip link set vlan20 up
-n=0
-until ping -c 1 -w 2 10.20.0.1 > /dev/null; do n=$((n + 1)); [ $n -lt 60 ] || { echo "@fail no answer"; exit 1; }; done
-iperf3 -c 10.20.0.1 -t 3 -f m > /tmp/o 2>&1 || { echo "@fail $(tail -n 1 /tmp/o)"; exit 1; }
-echo "@iperf to $(grep receiver /tmp/o)"
-iperf3 -c 10.20.0.1 -t 3 -f m -R > /tmp/o 2>&1 || { echo "@fail $(tail -n 1 /tmp/o)"; exit 1; }
-echo "@iperf from $(grep receiver /tmp/o)"
-"""
 YAML = (HEAD.replace("vmknics", "# vmknics").replace("  - {name: vmk0", "#  - {name: vmk0") + "datastores:\n" + RAM + "vms:\n"
         + vm("web1", "serve", portgroup="web", mac="52:54:00:aa:00:01", ip="10.20.0.1/24", memory="256MiB"))
 
 
+def tags(pcap):
+    """How often each VLAN is on the wire among frames from or to the guest; "" is untagged."""
+    out = subprocess.run(["tshark", "-r", pcap, "-Y", "eth.addr == 52:54:00:aa:00:01", "-T", "fields", "-e", "vlan.id"], capture_output=True, text=True, check=True)
+    lines = out.stdout.splitlines()
+    return {v: lines.count(v) for v in set(lines)}
+
+
 def test(folder, scenarios):
-    s = Scenario("outside", YAML, {"serve": "iperf3 -s -D >/dev/null 2>&1\nmark serving\n"}, netdevs={"uplink0": WIRE})
+    wire = Wire("uplink0")
+    s = Scenario("outside", YAML, {"serve": "iperf3 -s -D >/dev/null 2>&1\nmark serving\n"}, netdevs={"uplink0": wire.host})
     scenarios.append(s)
-    with s:
+    with s, Peer([wire]) as outside:
         s.until("web1", "mark", "serving")
-        vmlinuz, initrd = guest.make()
-        booted = guest.with_jobs(initrd, {"run": OUTSIDE}, pathlib.Path(folder) / "outside-initrd")
-        outside = subprocess.Popen(
-            ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-M", "q35", "-m", "384", "-nographic", "-no-reboot", "-nodefaults", "-serial", "stdio",
-             "-kernel", str(vmlinuz), "-initrd", str(booted), "-append", "console=ttyS0 quiet",
-             "-netdev", f"{WIRE},id=n0", "-device", "virtio-net-pci,netdev=n0,mac=52:54:00:bb:00:50"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
-        killer = threading.Timer(240, outside.kill)
-        killer.start()
-        results = []
-        for line in outside.stdout:
-            line = line[max(0, line.find("@")):].strip()  # the firmware's terminal codes may stand before it
-            if line.startswith("@"):
-                print(f"[outside] {line}", flush=True)
-            if line.startswith("@iperf"):
-                results.append(line)
-            check("@fail" not in line, f"outside machine: {line}")
-        killer.cancel()
-        check(len(results) == 2, f"the outside machine gave {len(results)} of 2 iperf3 results")
+        outside.wait_ready()
+        outside.sh("modprobe 8021q; ip link add link eth0 name vlan20 type vlan id 20; ip addr add 10.20.0.50/24 dev vlan20; ip link set vlan20 up")
+        outside.until("ping -c 1 -w 2 10.20.0.1", 60)
+        pcap = str(pathlib.Path(folder) / "wire.pcap")
+        wire.capture(pcap)
+        outside.sh("ping -c 3 -w 10 10.20.0.1")
+        wire.capture_end()
+        seen = tags(pcap)
+        check(set(seen) == {"20"} and seen["20"] >= 6, f"VLANs of the guest's frames on the wire: {seen}")
+        for direction in ("", "-R"):
+            print(outside.sh(f"iperf3 -c 10.20.0.1 -t 3 -f m {direction} | grep receiver"), flush=True)
         s.go("web1")
         s.until_end()
         check(s.host.ended == {"web1": "power-off"}, f"{s.host.ended}")

@@ -9,7 +9,7 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lab"))
-from berthlab import BUILD, LabError, guest, servers  # noqa: E402
+from berthlab import BUILD, LabError, guest, peer, servers  # noqa: E402
 from berthlab.host import Host  # noqa: E402
 
 PLATFORM = 75
@@ -129,6 +129,7 @@ def main(test):
     try:
         if not servers.inside():
             guest.make()  # fetches the guests' kernel the first time; inside there is no network
+            guest.make(peer.KIND)
         servers.enter_namespace([sys.executable, *sys.argv])
     except LabError as e:
         print(f"FAILED: {e}")
