@@ -69,11 +69,6 @@ static void check_vswitches(struct checker *c)
 	for (unsigned i = 0; i < vsw->uplink_count; i++)
 		check_uplink_used(c, i);
 	for (unsigned s = 0; s < vsw->switch_count; s++) {
-		if (vsw->switches[s].failback_delay_s && (!vsw->switches[s].failback || vsw->switches[s].uplink_count < 2)) {
-			report_at(&c->report, "vswitches[%u].failback_delay", s);
-			report_warning(&c->report, "take it out", "the failback delay of \"%s\" has no effect: %s", vsw->switches[s].name,
-				vsw->switches[s].failback ? "there is no second uplink" : "failback is false");
-		}
 		bool used = false;
 		for (unsigned p = 0; p < vsw->portgroup_count; p++)
 			used |= vsw->portgroups[p].vswitch == s;

@@ -3,7 +3,7 @@
 
 #define MAX_TRUNK_VLANS 8192 /* broadcast domains over all vSwitches that the host has room for */
 
-static bool in_ranges(const struct vsw_vlan_range *ranges, unsigned count, unsigned vlan)
+bool check_vlan_in(const struct vsw_vlan_range *ranges, unsigned count, unsigned vlan)
 {
 	for (unsigned i = 0; i < count; i++)
 		if (vlan >= ranges[i].first && vlan <= ranges[i].last)
@@ -11,11 +11,11 @@ static bool in_ranges(const struct vsw_vlan_range *ranges, unsigned count, unsig
 	return false;
 }
 
-static bool group_has(const struct vsw_portgroup_config *group, unsigned vlan)
+bool check_group_has_vlan(const struct vsw_portgroup_config *group, unsigned vlan)
 {
 	if (!group->trunk_count)
 		return group->vlan == vlan;
-	return in_ranges(group->trunk, group->trunk_count, vlan) || (group->has_native && group->native_vlan == vlan);
+	return check_vlan_in(group->trunk, group->trunk_count, vlan) || (group->has_native && group->native_vlan == vlan);
 }
 
 static void check_overlap(
@@ -46,7 +46,7 @@ static void check_trunk(struct checker *c, unsigned i)
 		report_at(&c->report, "portgroups[%u].trunk[%u]", i, k);
 		report_error(&c->report, "write native: 0 for untagged frames, and VLANs from 1 on here", "VLAN 0 cannot be tagged");
 	}
-	if (group->has_native && group->native_vlan && in_ranges(group->trunk, group->trunk_count, group->native_vlan)) {
+	if (group->has_native && group->native_vlan && check_vlan_in(group->trunk, group->trunk_count, group->native_vlan)) {
 		report_at(&c->report, "portgroups[%u].native", i);
 		report_error(&c->report, "take it out of trunk: guests send and receive it untagged",
 			"VLAN %u is the native VLAN and on the trunk's list", group->native_vlan);
@@ -59,7 +59,7 @@ static bool carried(const struct vsw_config *vsw, const struct vsw_switch_config
 {
 	for (unsigned k = 0; k < sw->uplink_count; k++) {
 		const struct vsw_uplink_config *uplink = &vsw->uplinks[sw->uplinks[k]];
-		if (!uplink->vlan_count || in_ranges(uplink->vlans, uplink->vlan_count, vlan))
+		if (!uplink->vlan_count || check_vlan_in(uplink->vlans, uplink->vlan_count, vlan))
 			return true;
 	}
 	return false;
@@ -73,7 +73,7 @@ static void check_carried(struct checker *c, unsigned i)
 	if (!sw->uplink_count)
 		return;
 	for (unsigned vlan = 0; vlan <= VSW_VLAN_MAX; vlan++) {
-		if (!group_has(group, vlan) || carried(vsw, sw, vlan))
+		if (!check_group_has_vlan(group, vlan) || carried(vsw, sw, vlan))
 			continue;
 		report_at(&c->report, "portgroups[%u].%s", i,
 			!group->trunk_count          ? "vlan"
@@ -109,7 +109,7 @@ static void check_domains(struct checker *c)
 		for (unsigned vlan = 0; vlan <= VSW_VLAN_MAX; vlan++) {
 			bool used = false;
 			for (unsigned p = 0; p < vsw->portgroup_count && !used; p++)
-				used = vsw->portgroups[p].vswitch == s && group_has(&vsw->portgroups[p], vlan);
+				used = vsw->portgroups[p].vswitch == s && check_group_has_vlan(&vsw->portgroups[p], vlan);
 			count += used;
 		}
 	}

@@ -114,6 +114,78 @@ static const struct config_field uplink_fields[] = {
 };
 OBJECT(uplink_object, "an uplink", uplink_fields);
 
+static const char *const balance_words[] = {"port", "mac", "ip-hash", "explicit", NULL}; /* enum vsw_balance */
+static const char *const detection_words[] = {"link", "beacon", NULL};                   /* enum vsw_detection */
+
+static const struct config_field teaming_fields[] = {
+	{.key = "load_balancing",
+		.type = CONFIG_TYPE_CHOICE,
+		.choices = balance_words,
+		FIELD(struct vsw_teaming_config, load_balancing),
+		PRESENT(struct vsw_teaming_config, has_load_balancing),
+		.doc = "Which active uplink a frame leaves by. `port`: each port of the vSwitch has its own. `mac`: by the source MAC "
+		       "address. "
+		       "`ip-hash`: by IP addresses and ports of each frame; the physical switch must have its ports in one static channel. "
+		       "`explicit`: the first usable one in the order of `active`, then of `standby`.",
+		.example = "explicit"},
+	{.key = "active",
+		.type = CONFIG_TYPE_LIST,
+		.item = CONFIG_TYPE_REF,
+		.refers_to = "uplinks",
+		ELEMENTS(struct vsw_teaming_config, active, active_count),
+		.doc = "Uplinks that are used. Without it: those of the vSwitch that are neither in `standby` nor in `unused`. When one of "
+		       "the "
+		       "three lists is given, an uplink that is in none of them is unused; a port group that gives one gives all three.",
+		.example = "[uplink0]"},
+	{.key = "standby",
+		.type = CONFIG_TYPE_LIST,
+		.item = CONFIG_TYPE_REF,
+		.refers_to = "uplinks",
+		ELEMENTS(struct vsw_teaming_config, standby, standby_count),
+		.doc = "Uplinks that take the place of an active one that fails, in this order.",
+		.example = "[uplink1]"},
+	{.key = "unused",
+		.type = CONFIG_TYPE_LIST,
+		.item = CONFIG_TYPE_REF,
+		.refers_to = "uplinks",
+		ELEMENTS(struct vsw_teaming_config, unused, unused_count),
+		.doc = "Uplinks that are never used: nothing leaves by them, and what arrives on them for such ports is dropped.",
+		.example = "[uplink2]"},
+	{.key = "failure_detection",
+		.type = CONFIG_TYPE_CHOICE,
+		.choices = detection_words,
+		FIELD(struct vsw_teaming_config, failure_detection),
+		PRESENT(struct vsw_teaming_config, has_failure_detection),
+		.doc = "How a failed uplink is found. `link`: its link is down. `beacon`: also when the uplinks no longer hear each "
+		       "other's probes.",
+		.example = "link"},
+	{.key = "failback",
+		.type = CONFIG_TYPE_BOOL,
+		FIELD(struct vsw_teaming_config, failback),
+		PRESENT(struct vsw_teaming_config, has_failback),
+		.initial = true,
+		.doc = "An uplink that failed and is usable again gets its place back; if not, it waits until another one fails. true if "
+		       "not given.",
+		.example = "true"},
+	{.key = "failback_delay",
+		.type = CONFIG_TYPE_UINT,
+		FIELD(struct vsw_teaming_config, failback_delay_s),
+		PRESENT(struct vsw_teaming_config, has_failback_delay),
+		.max = 86400,
+		.doc = "Seconds that it must have been usable before that.",
+		.example = "30"},
+	{.key = "notify_switches",
+		.type = CONFIG_TYPE_BOOL,
+		FIELD(struct vsw_teaming_config, notify_switches),
+		PRESENT(struct vsw_teaming_config, has_notify_switches),
+		.initial = true,
+		.doc = "When ports change to another uplink, tell the physical switches by RARP broadcasts behind which port their MAC "
+		       "addresses "
+		       "are now.",
+		.example = "true"},
+};
+OBJECT(teaming_object, "teaming", teaming_fields);
+
 static const struct config_field vswitch_fields[] = {
 	{.key = "name",
 		.type = CONFIG_TYPE_NAME,
@@ -136,24 +208,6 @@ static const struct config_field vswitch_fields[] = {
 		.initial = 300,
 		.doc = "Seconds after which a learned MAC address that sent nothing is forgotten.",
 		.example = "300"},
-	{.key = "failback",
-		.type = CONFIG_TYPE_BOOL,
-		FIELD(struct vsw_switch_config, failback),
-		.initial = true,
-		.doc = "An uplink whose link was lost and is back is used again when it stands before the active one in `uplinks`.",
-		.example = "true"},
-	{.key = "failback_delay",
-		.type = CONFIG_TYPE_UINT,
-		FIELD(struct vsw_switch_config, failback_delay_s),
-		.max = 86400,
-		.doc = "Seconds that its link must have been up before that.",
-		.example = "30"},
-	{.key = "notify_switches",
-		.type = CONFIG_TYPE_BOOL,
-		FIELD(struct vsw_switch_config, notify_switches),
-		.initial = true,
-		.doc = "After a failover, tell the physical switches by RARP broadcasts behind which port each MAC address is now.",
-		.example = "true"},
 	{.key = "discovery",
 		.type = CONFIG_TYPE_CHOICE,
 		FIELD(struct vsw_switch_config, discovery),
@@ -161,6 +215,12 @@ static const struct config_field vswitch_fields[] = {
 		.doc = "Neighbours at its uplinks: `listen` to their LLDP and CDP (the console's `neighbors` shows them), `advertise` this "
 		       "host by LLDP, `both`, or `off`.",
 		.example = "both"},
+	{.key = "teaming",
+		.type = CONFIG_TYPE_OBJECT,
+		FIELD(struct vsw_switch_config, teaming),
+		.object = &teaming_object,
+		.doc = "How frames leave by several uplinks. Without it: every uplink is active, and each port sends by one of them.",
+		.example = "{load_balancing: explicit, standby: [uplink1]}"},
 };
 OBJECT(vswitch_object, "a vSwitch", vswitch_fields);
 
@@ -233,6 +293,12 @@ static const struct config_field portgroup_fields[] = {
 		.object = &policy_object,
 		.doc = "What a guest on the port group may do beyond using its own MAC address. Everything is rejected by default.",
 		.example = "{forged_transmits: true}"},
+	{.key = "teaming",
+		.type = CONFIG_TYPE_OBJECT,
+		FIELD(struct vsw_portgroup_config, teaming),
+		.object = &teaming_object,
+		.doc = "Overrides the vSwitch's teaming for this port group, key by key.",
+		.example = "{active: [uplink1], standby: [uplink0]}"},
 };
 OBJECT(portgroup_object, "a port group", portgroup_fields);
 

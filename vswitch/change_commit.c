@@ -89,6 +89,7 @@ static void replace_uplinks(struct vsw_change *c)
 		if (v->uplinks[i])
 			vsw_uplink_apply(v->uplinks[i], i);
 	}
+	vsw_teams_apply(v); /* none knows an uplink any more that is now detached */
 	for (unsigned i = 0; i < VSW_MAX_UPLINKS; i++) {
 		if (before[i] && !in_list(v->uplinks, before[i]))
 			vsw_uplink_detach(before[i]);
@@ -115,8 +116,8 @@ static void port_arrive(struct vsw_change *c, struct vsw_port *p)
 		hv_assert(!err); /* prepare has checked it and held the room */
 	}
 	vsw_policy_apply(p);
+	vsw_team_assign(p);
 	if (plan->moves) {
-		vsw_team_assign(p);
 		log_info("vswitch.port.moved", "port %s is in port group %s now", p->name, p->portgroup->config->name);
 	}
 	if (p->reconfigured)
@@ -152,8 +153,10 @@ static void notify_moved(struct vsw_change *c)
 	for (unsigned i = 0; i < c->v->port_count; i++) {
 		struct vsw_port *p = c->v->ports[i];
 
-		if (p && p->kind != VSW_PORT_UPLINK && c->ports[i].moves && p->sw->active && p->sw->config->notify_switches)
-			vsw_notify_begin(p->sw);
+		if (!p || p->kind == VSW_PORT_UPLINK || !c->ports[i].moves || !p->uplink || !p->portgroup->team->config.notify_switches)
+			continue;
+		p->moved = true;
+		vsw_notify_begin(p->sw);
 	}
 }
 

@@ -3,12 +3,12 @@
  * staging at one port (known unicast) or several (flood) -> delivery in bursts at the end of the round or when a stage is full.
  *
  * Where a frame goes:
- *   known unicast      its port; "outside" means the active uplink
- *   unknown unicast    from a local port: the active uplink (all local addresses are known); from an uplink: nowhere
- *   group address      every other port of the domain, and the active uplink unless it came from one
+ *   known unicast      its port; "outside" means the uplink of the port it came from
+ *   unknown unicast    from a local port: its uplink (all local addresses are known); from an uplink: nowhere
+ *   group address      every other port of the domain, and the sender's uplink unless it came from one
  *   any of these       also the promiscuous ports of the domain
- * Frames never go from uplink to uplink, so several uplinks make no loop; what an uplink that is not active receives is dropped unless it
- * is unicast to a local port.
+ * Frames never go from uplink to uplink, so several uplinks make no loop. The physical network brings a flooded frame on all uplinks: each
+ * port gets it from those in `floods` (team.c).
  *
  * Owner: the switch's core. deliver() never enters the switch again, so nothing here is re-entered.
  */
@@ -98,15 +98,23 @@ static void flood_finish(struct flood *f, struct vsw_port *in, enum vsw_drop non
 static void flood_group(struct vsw_port *in, struct vsw_domain *d, struct rte_mbuf *m)
 {
 	struct vsw *v = in->sw->v;
+	struct vsw_port *uplink = vsw_uplink_for(in, m);
 	struct flood f = {.frame = m};
+	bool elsewhere = false; /* some port of the domain gets it from another uplink */
 
 	for (unsigned i = 0; i < d->member_count; i++) {
-		if (d->members[i] != in->index)
-			flood_add(&f, v->ports[d->members[i]]);
+		struct vsw_port *out = v->ports[d->members[i]];
+
+		if (out == in)
+			continue;
+		if (out->floods & in->bit)
+			flood_add(&f, out);
+		else
+			elsewhere = true;
 	}
-	if (in->uplink)
-		flood_add(&f, in->uplink);
-	flood_finish(&f, in, VSW_DROP_NO_DESTINATION);
+	if (uplink)
+		flood_add(&f, uplink);
+	flood_finish(&f, in, elsewhere ? VSW_DROP_STANDBY_UPLINK : VSW_DROP_NO_DESTINATION);
 }
 
 static void flood_promisc(struct vsw_port *in, struct vsw_domain *d, struct vsw_port *out, struct rte_mbuf *m, enum vsw_drop none)
@@ -115,8 +123,10 @@ static void flood_promisc(struct vsw_port *in, struct vsw_domain *d, struct vsw_
 	struct flood f = {.frame = m};
 
 	for (unsigned i = 0; i < d->promisc_count; i++) {
-		if (d->promisc[i] != in->index && v->ports[d->promisc[i]] != out)
-			flood_add(&f, v->ports[d->promisc[i]]);
+		struct vsw_port *also = v->ports[d->promisc[i]];
+
+		if (also != in && also != out && (out || also->floods & in->bit)) /* to nobody of ours: it comes on every uplink */
+			flood_add(&f, also);
 	}
 	if (out)
 		flood_add(&f, out);
@@ -125,8 +135,18 @@ static void flood_promisc(struct vsw_port *in, struct vsw_domain *d, struct vsw_
 
 /* ---- one destination ---- */
 
+/* The local port's, when unicast from `in` may reach it. */
+static inline struct vsw_port *local_port(const struct vsw_port *in, struct vsw_port *out, enum vsw_drop *reason)
+{
+	if (__builtin_expect(out->accepts & in->bit && out != in, 1))
+		return out;
+	*reason = out == in ? VSW_DROP_HAIRPIN : VSW_DROP_UNUSED_UPLINK;
+	return NULL;
+}
+
 /* The port for a unicast destination, or NULL with the reason. */
-static inline struct vsw_port *unicast_port(struct vsw_port *in, uint64_t dst, uint16_t domain, enum vsw_drop *reason)
+static inline struct vsw_port *unicast_port(
+	struct vsw_port *in, const struct rte_mbuf *m, uint64_t dst, uint16_t domain, enum vsw_drop *reason)
 {
 	struct vsw_switch *sw = in->sw;
 	uint32_t slot = fdb_find(&sw->fdb, fdb_key(dst, domain));
@@ -134,27 +154,22 @@ static inline struct vsw_port *unicast_port(struct vsw_port *in, uint64_t dst, u
 
 	if (__builtin_expect(slot != FDB_NONE && fdb_slot_port(&sw->fdb, slot) != VSW_PORT_OUTSIDE, 1)) {
 		out = sw->v->ports[fdb_slot_port(&sw->fdb, slot)];
-		*reason = VSW_DROP_HAIRPIN;
-		return out != in ? out : NULL;
+		return local_port(in, out, reason);
 	}
-	if (__builtin_expect(sw->trunk_ports, 0) && slot == FDB_NONE && (out = vsw_trunk_owner(sw, dst, domain))) {
-		*reason = VSW_DROP_HAIRPIN;
-		return out != in ? out : NULL;
-	}
+	if (__builtin_expect(sw->trunk_ports, 0) && slot == FDB_NONE && (out = vsw_trunk_owner(sw, dst, domain)))
+		return local_port(in, out, reason);
 	if (in->kind == VSW_PORT_UPLINK) {
-		*reason = slot != FDB_NONE ? VSW_DROP_HAIRPIN : in == sw->active ? VSW_DROP_NO_DESTINATION : VSW_DROP_STANDBY_UPLINK;
+		*reason = slot != FDB_NONE ? VSW_DROP_HAIRPIN : VSW_DROP_NO_DESTINATION;
 		return NULL;
 	}
 	*reason = VSW_DROP_NO_UPLINK;
-	return in->uplink;
+	return vsw_uplink_for(in, m);
 }
 
 static void forward_group(struct vsw_port *in, struct vsw_domain *d, uint64_t dst, struct rte_mbuf *m)
 {
 	if (vsw_is_link_control(dst))
 		vsw_control_input(in, m);
-	else if (in->kind == VSW_PORT_UPLINK && in != in->sw->active)
-		vsw_drop(in, VSW_DROP_STANDBY_UPLINK, m);
 	else
 		flood_group(in, d, m);
 }
@@ -175,7 +190,7 @@ static inline void forward(struct vsw_port *in, struct rte_mbuf *m)
 		forward_group(in, d, dst, m);
 		return;
 	}
-	out = unicast_port(in, dst, m->vlan_tci, &reason);
+	out = unicast_port(in, m, dst, m->vlan_tci, &reason);
 	if (__builtin_expect(d->promisc_count, 0))
 		flood_promisc(in, d, out, m, reason);
 	else if (out)

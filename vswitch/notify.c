@@ -1,10 +1,10 @@
 /*
- * Tells physical switches, after another uplink became active, behind which of their ports our MAC addresses are now: for each address of a
- * guest, a vmk or learned at one of our ports a RARP request (RFC 903) with that source, broadcast on the address's VLAN. Nobody answers
- * it, it carries no IP address, and switches learn from it at once instead of waiting for the guest to send.
+ * Tells physical switches, after ports got another uplink, behind which of their ports our MAC addresses are now: for each address of such
+ * a guest or vmk, or learned at it, a RARP request (RFC 903) with that source, broadcast on the address's VLAN. Nobody answers it, it
+ * carries no IP address, and switches learn from it at once instead of waiting for the guest to send.
  *
  * Owner: the switch's core. States of a vSwitch: idle -> notifying (a cursor walks the MAC table, a burst every NOTIFY_NS, so that neither
- * the core nor the uplink's queue is flooded) -> idle. Another failover starts over; no active uplink ends it.
+ * the core nor the uplink's queue is flooded) -> idle. Another failover starts over.
  */
 #include "switch.h"
 
@@ -42,7 +42,7 @@ static bool announce(struct vsw_switch *sw, uint64_t mac, uint16_t domain, struc
 }
 
 /* The domain to announce the cursor's address in next, moving the cursor; VSW_DOMAIN_NONE: none, look at the next slot. */
-static uint16_t next_domain(struct vsw_switch *sw, uint64_t *mac)
+static uint16_t next_domain(struct vsw_switch *sw, uint64_t *mac, const struct vsw_port **port)
 {
 	const struct fdb_bucket *b = &sw->fdb.buckets[sw->notify_slot / FDB_WAYS];
 	unsigned way = sw->notify_slot % FDB_WAYS;
@@ -50,12 +50,15 @@ static uint16_t next_domain(struct vsw_switch *sw, uint64_t *mac)
 
 	if (!b->key[way] || b->port[way] == VSW_PORT_OUTSIDE)
 		goto next_slot;
+	p = sw->v->ports[b->port[way]];
+	if (!p->moved)
+		goto next_slot;
+	*port = p;
 	*mac = b->key[way] >> 16;
 	if ((uint16_t)b->key[way] != VSW_DOMAIN_TRUNK) {
 		sw->notify_slot++;
 		return (uint16_t)b->key[way];
 	}
-	p = sw->v->ports[b->port[way]];
 	while (sw->notify_vlan <= VSW_VLAN_MAX) {
 		uint16_t vlan = (uint16_t)sw->notify_vlan++;
 
@@ -70,19 +73,25 @@ next_slot:
 
 static void notify_step(struct vsw_switch *sw)
 {
-	struct rte_mbuf *burst[VSW_BURST];
+	const struct vsw_port *p;
 	unsigned n = 0;
 	uint64_t mac;
 
 	while (n < VSW_BURST && sw->notify_slot < FDB_BUCKETS * FDB_WAYS) {
-		uint16_t domain = next_domain(sw, &mac);
+		uint16_t domain = next_domain(sw, &mac, &p);
+		struct vsw_port *uplink = domain != VSW_DOMAIN_NONE ? vsw_team_of_mac(p, mac) : NULL;
+		struct rte_mbuf *m;
 
-		if (domain != VSW_DOMAIN_NONE && announce(sw, mac, domain, &burst[n]))
-			n++;
+		if (!uplink || !announce(sw, mac, domain, &m))
+			continue;
+		uplink->deliver(uplink, &m, 1);
+		n++;
 	}
 	sw->notifying = sw->notify_slot < FDB_BUCKETS * FDB_WAYS;
-	if (n)
-		sw->active->deliver(sw->active, burst, n);
+	for (unsigned i = 0; !sw->notifying && i < sw->v->port_count; i++) {
+		if (sw->v->ports[i] && sw->v->ports[i]->sw == sw)
+			sw->v->ports[i]->moved = false;
+	}
 }
 
 static void notify(struct hv_timer *t)
@@ -93,7 +102,6 @@ static void notify(struct hv_timer *t)
 	for (unsigned i = 0; i < v->config.switch_count; i++) {
 		struct vsw_switch *sw = v->switches[i];
 
-		sw->notifying = sw->notifying && sw->active;
 		if (sw->notifying)
 			notify_step(sw);
 		more |= sw->notifying;

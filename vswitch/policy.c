@@ -26,6 +26,24 @@ enum vsw_drop vsw_policy_other_source(struct vsw_port *in, uint64_t src, uint16_
 	return fdb_learn(&in->sw->fdb, fdb_key(src, domain), in->index) == FDB_OWNED ? VSW_DROP_OWN_SOURCE : POLICY_PASS;
 }
 
+/*
+ * A learned address that now arrives by the uplink that its port sends by has moved away: no switch sends a frame back where it came from.
+ * By another uplink it is our own flood, going round.
+ */
+bool vsw_policy_came_back(const struct vsw_port *uplink, uint64_t src, uint16_t domain)
+{
+	const struct vsw_switch *sw = uplink->sw;
+	uint32_t slot = fdb_find(&sw->fdb, fdb_key(src, domain));
+	const struct vsw_port *p;
+
+	if (slot == FDB_NONE)
+		return vsw_trunk_owner(sw, src, domain) != NULL;
+	if (fdb_slot_port(&sw->fdb, slot) == VSW_PORT_OUTSIDE || fdb_is_static(&sw->fdb, slot))
+		return false;
+	p = sw->v->ports[fdb_slot_port(&sw->fdb, slot)];
+	return !p->portgroup->team->aggregate && vsw_team_of_mac(p, src) != uplink;
+}
+
 bool vsw_policy_set_mac(struct vsw_port *p, const uint8_t mac[6])
 {
 	uint64_t wanted = vsw_load_mac(mac);

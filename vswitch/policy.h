@@ -10,6 +10,9 @@
 /* The rest of vsw_policy_source: not the port's own address. */
 enum vsw_drop vsw_policy_other_source(struct vsw_port *in, uint64_t src, uint16_t domain);
 
+/* Is a frame from an uplink one of ours that the physical network sent back? By an address of a trunk port or one learned at a port. */
+bool vsw_policy_came_back(const struct vsw_port *uplink, uint64_t src, uint16_t domain);
+
 /*
  * Ingress: is `src` allowed from this port? Also learns it. The common case of an access port is its own address: one comparison. An
  * uplink's `mac` matches no frame.
@@ -21,7 +24,7 @@ static inline enum vsw_drop vsw_policy_source(struct vsw_port *in, uint64_t src,
 	if (in->kind == VSW_PORT_UPLINK && !vsw_mac_is_group(src) && src) {
 		enum fdb_learn learnt;
 
-		if (__builtin_expect(in->sw->trunk_ports, 0) && vsw_trunk_owner(in->sw, src, domain))
+		if (__builtin_expect(in->sw->trunk_ports || in->sw->learns_local, 0) && vsw_policy_came_back(in, src, domain))
 			return VSW_DROP_OWN_SOURCE;
 		learnt = fdb_learn(&in->sw->fdb, fdb_key(src, domain), VSW_PORT_OUTSIDE);
 

@@ -55,6 +55,7 @@ void vsw_port_apply(struct vsw_port *p, struct vsw_portgroup *pg)
 	p->flags = (uint16_t)((p->flags & ~ours) | (pg->trunk ? VSW_PF_TRUNK : 0) | vsw_policy_flags(&pg->config->policy));
 	if (p->kind == VSW_PORT_GUEST) /* a guest on a trunk gets tags into its frames */
 		p->flags = (uint16_t)(pg->trunk ? p->flags | VSW_PF_PRIVATE : p->flags & ~VSW_PF_PRIVATE);
+	p->sw->learns_local |= (p->flags & VSW_PF_FORGED) != 0;
 	for (unsigned i = 0; i < HV_ARRAY_LEN(p->used.bits); i++)
 		p->used.bits[i] &= pg->vlans.bits[i];
 }
@@ -80,8 +81,12 @@ int vsw_port_add(struct vsw *v, struct vsw_port *p)
 		return err;
 	v->ports[p->index] = p;
 	v->port_count = HV_MAX(v->port_count, p->index + 1u);
-	if (p->portgroup)
+	if (p->portgroup) {
+		p->bit = VSW_BIT_LOCAL;
 		vsw_domains_join(p);
+	}
+	if (p->portgroup)
+		p->team_up = vsw_team_up(p->portgroup->team);
 	vsw_team_assign(p);
 	return 0;
 }

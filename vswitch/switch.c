@@ -66,21 +66,36 @@ uint16_t vsw_switch_mtu(const struct vsw *v, const struct vsw_switch_config *c)
 	return mtu ? mtu : VSW_MTU_DEFAULT;
 }
 
+static bool list_in_range(const struct vsw_config *c, const uint8_t *list, unsigned count)
+{
+	if (count > VSW_MAX_UPLINKS)
+		return false;
+	for (unsigned i = 0; i < count; i++) {
+		if (list[i] >= c->uplink_count)
+			return false;
+	}
+	return true;
+}
+
+static bool teaming_in_range(const struct vsw_config *c, const struct vsw_teaming_config *t)
+{
+	return list_in_range(c, t->active, t->active_count) && list_in_range(c, t->standby, t->standby_count) &&
+	       list_in_range(c, t->unused, t->unused_count) && t->load_balancing <= VSW_BALANCE_EXPLICIT &&
+	       t->failure_detection <= VSW_DETECT_BEACON;
+}
+
 bool vsw_config_in_range(const struct vsw_config *c)
 {
 	if (c->uplink_count > VSW_MAX_UPLINKS || c->switch_count > VSW_MAX_SWITCHES || c->portgroup_count > VSW_MAX_PORTGROUPS)
 		return false;
 	for (unsigned i = 0; i < c->switch_count; i++) {
-		if (c->switches[i].uplink_count > VSW_MAX_UPLINKS)
+		if (!list_in_range(c, c->switches[i].uplinks, c->switches[i].uplink_count) || !teaming_in_range(c, &c->switches[i].teaming))
 			return false;
-		for (unsigned u = 0; u < c->switches[i].uplink_count; u++) {
-			if (c->switches[i].uplinks[u] >= c->uplink_count)
-				return false;
-		}
 	}
 	for (unsigned i = 0; i < c->portgroup_count; i++) {
 		if (c->portgroups[i].vswitch >= c->switch_count || c->portgroups[i].vlan > VSW_VLAN_MAX ||
-			c->portgroups[i].native_vlan > VSW_VLAN_MAX || c->portgroups[i].trunk_count > VSW_MAX_VLAN_RANGES)
+			c->portgroups[i].native_vlan > VSW_VLAN_MAX || c->portgroups[i].trunk_count > VSW_MAX_VLAN_RANGES ||
+			!teaming_in_range(c, &c->portgroups[i].teaming))
 			return false;
 	}
 	return true;

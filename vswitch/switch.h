@@ -29,6 +29,10 @@
 #define VSW_PORT_NAME_MAX 63
 #define VSW_MTU_DEFAULT 1500
 
+#define VSW_BIT_LOCAL 0x8000u /* vsw_port.bit of every port that is no uplink */
+#define VSW_TEAM_BUCKETS 64u
+#define VSW_MAX_TEAMS (2 * VSW_MAX_PORTGROUPS) /* before a change and after it */
+
 #define VSW_WATCH_NS 100000000ull /* failure detection by link status */
 
 struct vsw_switch;
@@ -48,9 +52,25 @@ struct vsw_vlan_set {
 	uint64_t bits[64];
 };
 
+/* The uplinks of port groups whose teaming is the same (team.c). */
+struct vsw_team {
+	struct vsw_port *bucket[VSW_TEAM_BUCKETS]; /* by hash of a port's index, MAC or frame; NULL: no uplink is usable */
+	struct vsw_switch *sw;
+	unsigned users;  /* port groups */
+	bool hashes;     /* the uplink is chosen anew for each frame */
+	bool aggregate;  /* its uplinks are one link to the other side: floods arrive on any one of them */
+	uint16_t in_use; /* bits of the uplinks in buckets */
+	uint16_t listed; /* bits of active and standby ones */
+	unsigned slots;
+	struct vsw_port *holder[VSW_MAX_UPLINKS]; /* of each slot: an uplink, or NULL */
+	struct vsw_teaming_config config;         /* as teaming.h resolves it */
+	char name[2 * VSW_NAME_MAX + 2];          /* for the log: the vSwitch, or vSwitch/port group where that overrides */
+};
+
 struct vsw_portgroup {
 	const struct vsw_portgroup_config *config;
 	struct vsw_switch *sw;
+	struct vsw_team *team;
 	struct vsw_domain *domain; /* trunk: of the native VLAN, or NULL */
 	bool trunk;
 	uint16_t mtu;
@@ -63,7 +83,8 @@ enum vsw_port_flag {
 	VSW_PF_PROMISC = 1u << 2, /* sees every frame of its domain */
 	VSW_PF_DIRTY = 1u << 3,   /* in vsw.dirty */
 	VSW_PF_VMK = 1u << 4,
-	VSW_PF_TRUNK = 1u << 5, /* its frames carry tags */
+	VSW_PF_TRUNK = 1u << 5,  /* its frames carry tags */
+	VSW_PF_HASHED = 1u << 6, /* its uplink is chosen for each frame: vsw_team_pick */
 };
 
 /* Filters, by what they do: bits of vsw_port.filters_in and filters_out (filter.c has their order). */
@@ -77,9 +98,12 @@ struct vsw_port {
 	uint16_t domain; /* id; an uplink's or trunk's frames tell by their tag */
 	uint16_t mtu;
 	uint16_t filters_in, filters_out; /* filter.h */
+	uint16_t bit;                     /* an uplink's own; VSW_BIT_LOCAL */
+	uint16_t floods;                  /* bits of the ports whose floods it gets: local ones, its uplink */
+	uint16_t accepts;                 /* bits of the ports whose unicast it gets: local ones, its team's uplinks */
 	uint64_t mac;                     /* effective MAC, as fdb_key wants it */
 	struct vsw_switch *sw;
-	struct vsw_port *uplink; /* by which its frames leave the host (team.c); NULL: none is up, or this is an uplink */
+	struct vsw_port *uplink; /* by which its frames leave the host (team.c); NULL: none is usable, or this is an uplink */
 	/* Takes over n frames (n <= VSW_BURST) for good: what it cannot deliver it drops with vsw_drop. Never calls vsw_input. */
 	void (*deliver)(struct vsw_port *p, struct rte_mbuf **frames, unsigned n);
 	/* The end of a round. May be NULL. */
@@ -95,7 +119,9 @@ struct vsw_port {
 	uint64_t own_mac;                                  /* what it was created with; `mac` may be the guest's choice */
 	bool wants_promisc;                                /* the guest asked for it, whatever the policy says */
 	struct vsw_vlan_set used;                          /* a trunk: VLANs its guest has sent on */
-	void (*link_changed)(struct vsw_port *p, bool up); /* some uplink of the switch is up; may be NULL */
+	bool moved;                                        /* its uplink changed: its addresses are to be announced (notify.c) */
+	bool team_up;                                      /* some uplink of its team is usable, as link_changed was told */
+	void (*link_changed)(struct vsw_port *p, bool up); /* some uplink of its team is usable; may be NULL */
 	struct vsw_discovery *discovery;                   /* an uplink: its neighbours (discovery.c) */
 	/* Its port group, MTU or MAC is another now; moved: it is in other VLANs. May be NULL. */
 	void (*reconfigured)(struct vsw_port *p, bool moved);
@@ -109,11 +135,11 @@ struct vsw_switch {
 	struct vsw *v;
 	const struct vsw_switch_config *config;
 	struct fdb fdb;
-	struct vsw_port *active; /* uplink that outgoing frames take (team.c); NULL when all are down */
 	uint16_t mtu;
 	bool notifying; /* RARPs are being sent: next slot of the MAC table, next VLAN of a trunk port */
 	uint32_t notify_slot, notify_vlan;
 	unsigned trunk_ports;                 /* ports whose MAC is in the MAC table under VSW_DOMAIN_TRUNK */
+	bool learns_local;                    /* some port has or had VSW_PF_FORGED: addresses may have been learned at it */
 	uint16_t domain_of[VSW_VLAN_MAX + 1]; /* VLAN -> domain id */
 };
 
@@ -131,6 +157,7 @@ struct vsw {
 	/* By their index in config. The objects stay where they are when a live change gives them another index (change.c). */
 	struct vsw_switch *switches[VSW_MAX_SWITCHES];
 	struct vsw_portgroup *portgroups[VSW_MAX_PORTGROUPS];
+	struct vsw_team teams[VSW_MAX_TEAMS];
 	struct vsw_uplink *uplinks[VSW_MAX_UPLINKS];
 	struct vsw_config config;
 	void *gro; /* rte_gro's table (gro.c) */
@@ -191,13 +218,34 @@ bool vsw_policy_set_mac(struct vsw_port *p, const uint8_t mac[6]);
 void vsw_policy_set_promisc(struct vsw_port *p, bool on);
 
 /* ---- team.c ---- */
-/* An uplink's link changed: chooses the active uplink of each switch anew and tells the ports. */
+/* Makes the teams that v->config asks for; those that it still asks for keep their uplinks. Call it after each change of the configuration.
+ */
+void vsw_teams_apply(struct vsw *v);
+/* What an uplink can be used for changed: chooses each team's uplinks anew, gives every port its uplink and tells it. */
 void vsw_team_update(struct vsw *v);
-/* Sets a new port's uplink. */
+/* Sets a new port's uplink, or that of one that came to another port group. */
 void vsw_team_assign(struct vsw_port *p);
+static inline bool vsw_team_up(const struct vsw_team *t)
+{
+	return t->in_use != 0;
+}
+
+/* ---- balance.c ---- */
+/* The uplink of a frame of a hashed port; NULL: none is usable. */
+struct vsw_port *vsw_team_pick(const struct vsw_port *p, const struct rte_mbuf *m);
+/* The uplink by which a source address of port p leaves. */
+struct vsw_port *vsw_team_of_mac(const struct vsw_port *p, uint64_t mac);
+
+/* By which uplink does a frame of p leave the host? */
+static inline struct vsw_port *vsw_uplink_for(const struct vsw_port *p, const struct rte_mbuf *m)
+{
+	if (__builtin_expect(!(p->flags & VSW_PF_HASHED), 1))
+		return p->uplink;
+	return vsw_team_pick(p, m);
+}
 
 /* ---- notify.c ---- */
-/* Begins to announce, by the active uplink, where the switch's MAC addresses are. */
+/* Begins to announce where the addresses of the ports that have `moved` are now. */
 void vsw_notify_begin(struct vsw_switch *sw);
 void vsw_notify_init(struct vsw *v);
 

@@ -475,6 +475,7 @@ void vsw_uplink_apply(struct vsw_uplink *u, unsigned uplink)
 
 	u->mtu_before = 0;
 	u->port.sw = switch_of(v, uplink);
+	u->port.bit = (uint16_t)(1u << uplink);
 	take_vlans(u, &v->config.uplinks[uplink]);
 	vsw_discovery_apply(&u->port, uplink);
 }
@@ -494,6 +495,7 @@ int vsw_uplink_attach(struct vsw *v, unsigned uplink, const struct vsw_uplink_de
 		return trace_error(-ENOMEM);
 	u->dev = *dev;
 	init_port(u, sw, v->config.uplinks[uplink].name);
+	u->port.bit = (uint16_t)(1u << uplink);
 	take_vlans(u, &v->config.uplinks[uplink]);
 	err = start_device(u, &v->config.uplinks[uplink]);
 	if (!err) {

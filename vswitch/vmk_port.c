@@ -127,7 +127,7 @@ uint16_t vsw_vmk_mtu(const struct vsw_vmk_port *p)
 
 bool vsw_vmk_link_up(const struct vsw_vmk_port *p)
 {
-	return p->port.sw->active != NULL;
+	return vsw_team_up(p->port.portgroup->team);
 }
 
 static void vmk_link_changed(struct vsw_port *p, bool up)
@@ -141,7 +141,7 @@ static void vmk_link_changed(struct vsw_port *p, bool up)
 /* In another network: the client tells its neighbours. */
 static void vmk_reconfigured(struct vsw_port *p, bool moved)
 {
-	if (moved && p->sw->active)
+	if (moved && p->team_up)
 		vmk_link_changed(p, true);
 }
 

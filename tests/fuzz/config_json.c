@@ -2,7 +2,7 @@
  * Fuzz target: any bytes as a host's JSON. Decoding reports or succeeds; what it accepts, the rules can judge; nothing crashes, and an
  * error is reported exactly when one is returned.
  *
- * fuzz: config/check.c config/check_network.c config/check_storage.c config/check_vlan.c config/check_vm.c config/decode.c config/grammar.c
+ * fuzz: config/check.c config/check_network.c config/check_storage.c config/check_teaming.c config/check_vlan.c config/check_vm.c config/decode.c config/grammar.c
  * fuzz: config/mac.c config/path.c config/read.c config/report.c config/suggest.c config/value.c subprojects/yyjson/src/yyjson.c
  * fuzz-flags: -Iconfig -Iconfig/include -Ivswitch/include -Inet/include -Istorage/include -Idatastore/include
  * fuzz-flags: -Isubprojects/yyjson/src

@@ -26,6 +26,15 @@ static const char good[] =
 	"{'name':'b','memory':'2MiB','boot':{'multiboot':'module:k'},'disks':[{'datastore':'ram','file':'x','size':'4MiB'},"
 	"{'datastore':'nas1','file':'t.iso','read_only':true}],'nics':[{'portgroup':'web'}]}]}";
 
+/* Both uplinks in s0, both port groups on it. */
+#define TWO                                                                                                                                \
+	"'vswitches':[{'name':'s0','uplinks':['u0']},{'name':'s1','uplinks':['u1']}],'portgroups':[{'name':'storage','vswitch':'s0'},"     \
+	"{'name':'web','vswitch':'s1','vlan':20}]"
+#define TWO_UPLINKS "'vswitches':[{'name':'s0','uplinks':['u0','u1']}],'portgroups':[{'name':'storage','vswitch':'s0'},"
+#define TEAM(teaming)                                                                                                                      \
+	"'vswitches':[{'name':'s0','uplinks':['u0','u1'],'teaming':" teaming "}],"                                                         \
+	"'portgroups':[{'name':'storage','vswitch':'s0'},{'name':'web','vswitch':'s0','vlan':20}]"
+
 static const struct {
 	const char *from, *to, *expected; /* expected: how the first problem begins */
 } rules[] = {
@@ -118,10 +127,34 @@ static const struct {
 		"error portgroups[1].mtu: the MTU 9000 of port group \"web\" is larger than the 1500 of uplink"},
 	{"'vlan':20", "'vlan':20,'mtu':1400", "error vmknics[1].mtu: the MTU 1500 of \"vmk1\" is larger than the 1400 of port group"},
 	{"'vlan':20", "'trunk':[20]", "error vmknics[1].portgroup: port group \"web\" is a trunk"},
-	{"'name':'s0',", "'name':'s0','failback_delay':5,",
-		"warning vswitches[0].failback_delay: the failback delay of \"s0\" has no effect: there is no second uplink"},
-	{"'name':'s0',", "'name':'s0','failback':false,'failback_delay':5,",
-		"warning vswitches[0].failback_delay: the failback delay of \"s0\" has no effect: failback is false"},
+	{"'name':'s0',", "'name':'s0','teaming':{'failback_delay':5},",
+		"warning vswitches[0].teaming.failback_delay: the failback delay of vSwitch \"s0\" has no effect: there is no second "
+		"uplink"},
+	{"'name':'s0',", "'name':'s0','teaming':{'failback':false,'failback_delay':5},",
+		"warning vswitches[0].teaming.failback_delay: the failback delay of vSwitch \"s0\" has no effect: failback is false"},
+	{"'name':'s0',", "'name':'s0','teaming':{'load_balancing':'mac'},",
+		"warning vswitches[0].teaming.load_balancing: there is nothing to balance: vSwitch \"s0\" has one active uplink"},
+	{"'name':'s0',", "'name':'s0','teaming':{'standby':['u1'],'active':['u0']},",
+		"error vswitches[0].teaming.standby[0]: uplink \"u1\" does not belong to vSwitch \"s0\""},
+	{"'name':'s0',", "'name':'s0','teaming':{'standby':['u0']},", "error vswitches[0].teaming: vSwitch \"s0\" has no active uplink"},
+	{"'name':'s0',", "'name':'s0','teaming':{'active':['u0'],'standby':['u0']},",
+		"error vswitches[0].teaming.standby[0]: uplink \"u0\" is both active and standby"},
+	{"'name':'s0',", "'name':'s0','teaming':{'active':['u0'],'unused':['u0']},",
+		"error vswitches[0].teaming.unused[0]: uplink \"u0\" is both active and unused"},
+	{"'name':'s0',", "'name':'s0','teaming':{'active':['u0','u0']},",
+		"error vswitches[0].teaming.active[1]: uplink \"u0\" is listed twice"},
+	{TWO, TEAM("{'active':['u0']}"),
+		"warning vswitches[0].teaming: uplink \"u1\" is in none of the lists, so vSwitch \"s0\" does not use"},
+	{TWO, TEAM("{'load_balancing':'ip-hash','standby':['u1']}"),
+		"error vswitches[0].teaming.standby: vSwitch \"s0\" has uplink \"u1\" on standby, but with ip-hash"},
+	{TWO, TEAM("{'failure_detection':'beacon','load_balancing':'ip-hash'}"),
+		"error vswitches[0].teaming.failure_detection: beacons cannot tell the uplinks of vSwitch \"s0\" apart"},
+	{TWO, TWO_UPLINKS "{'name':'web','vswitch':'s0','vlan':20,'teaming':{'load_balancing':'ip-hash'}}]",
+		"error portgroups[1].teaming: uplink \"u0\" is part of a channel (ip-hash) for one of port group \"storage\" and port "
+		"group"},
+	{"}}]," TWO, "},'vlans':['1-30']}]," TEAM("{'failback':true}"),
+		"error portgroups[0]: port group \"storage\" uses uplink \"u1\", which does not carry its VLAN 0"},
+	{"'vlan':20", "'vlan':20,'teaming':{'unused':['u1']}", "error portgroups[1].teaming: port group \"web\" has no active uplink"},
 	{"'name':'b'", "'name':'a'", "error vms[1].name: there are two VMs called \"a\""},
 	{"'2MiB'", "'2049KiB'", "error vms[1].memory: the memory of \"b\" is not a multiple of 2MiB (write 2MiB or 4MiB)"},
 };

@@ -16,7 +16,7 @@ const uint8_t mac_broadcast[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 static struct wire {
 	struct rte_ring *rx, *tx;
 	int port;
-} wires[2];
+} wires[KIT_UPLINKS];
 
 static struct guest *guests[16];
 static unsigned guest_count;
@@ -36,10 +36,17 @@ static void eal_start(void)
 }
 
 static const struct vsw_config config = {
-	.uplink_count = 2,
-	.uplinks = {{.name = "up0", .mtu = 1500}, {.name = "up1", .mtu = 1500}},
+	.uplink_count = KIT_UPLINKS,
+	.uplinks = {{.name = "up0", .mtu = 1500}, {.name = "up1", .mtu = 1500}, {.name = "up2", .mtu = 1500}},
 	.switch_count = 1,
-	.switches = {{.name = "vSwitch0", .uplink_count = 2, .uplinks = {0, 1}, .mac_ageing_s = 8}},
+	.switches = {{.name = "vSwitch0",
+		.uplink_count = KIT_UPLINKS,
+		.uplinks = {0, 1, 2},
+		.mac_ageing_s = 8,
+		.teaming = {.has_load_balancing = true,
+			.load_balancing = VSW_BALANCE_EXPLICIT,
+			.has_failback = true,
+			.has_notify_switches = true}}},
 	.portgroup_count = 7,
 	.portgroups = {{.name = "web", .vlan = 20}, {.name = "db", .vlan = 30}, {.name = "plain"},
 		{.name = "open", .vlan = 20, .policy = {true, true, true}},
@@ -73,7 +80,7 @@ int kit_teardown(void **state)
 		vsw_guest_port_destroy(guests[i]->np);
 		free(guests[i]);
 	}
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < KIT_UPLINKS; i++) {
 		if (kit_vsw->uplinks[i])
 			vsw_uplink_detach(kit_vsw->uplinks[i]);
 		wire_drain(&wires[i]);
@@ -179,6 +186,20 @@ void kit_send(struct guest *g, const uint8_t *frame, uint32_t len, uint32_t seg_
 
 /* ---- wires ---- */
 
+static struct rte_ring *ring(const char *what, unsigned i)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "%s%u", what, i);
+	return rte_ring_create(name, 1024, SOCKET_ID_ANY, 0);
+}
+
+void kit_teaming(const struct vsw_teaming_config *t)
+{
+	kit_vsw->config.switches[0].teaming = *t;
+	vsw_teams_apply(kit_vsw);
+}
+
 void kit_uplink(unsigned i)
 {
 	struct wire *w = &wires[i];
@@ -188,8 +209,8 @@ void kit_uplink(unsigned i)
 	snprintf(name, sizeof(name), "wire%u", i);
 	if (w->rx) /* the device stays for the next test */
 		goto attach;
-	w->rx = rte_ring_create(i ? "rx1" : "rx0", 1024, SOCKET_ID_ANY, 0);
-	w->tx = rte_ring_create(i ? "tx1" : "tx0", 1024, SOCKET_ID_ANY, 0);
+	w->rx = ring("rx", i);
+	w->tx = ring("tx", i);
 	assert_non_null(w->rx);
 	assert_non_null(w->tx);
 	w->port = rte_eth_from_rings(name, &w->rx, 1, &w->tx, 1, 0);

@@ -1,7 +1,8 @@
 /*
  * A switch on a test bench: guests that remember what they got, uplinks whose wire is a pair of rings, frames made from a few words.
- * Two vSwitch uplinks (up0, up1), port groups web (VLAN 20), db (VLAN 30), plain (untagged), open (VLAN 20, all policies allowed), trunk
- * (VLANs 20 to 29 and 40, untagged: native VLAN 30), strict (VLANs 20 and 30 without a native one), small (VLAN 20, MTU 1400).
+ * Uplinks up0, up1, up2 in explicit failover order without failback and notification, port groups web (VLAN 20), db (VLAN 30), plain
+ * (untagged), open (VLAN 20, all policies allowed), trunk (VLANs 20 to 29 and 40, untagged: native VLAN 30), strict (VLANs 20 and 30
+ * without a native one), small (VLAN 20, MTU 1400).
  */
 #ifndef VSWITCH_KIT_H
 #define VSWITCH_KIT_H
@@ -14,6 +15,7 @@
 
 #define FRAME_MAX 70000
 #define INBOX 256
+#define KIT_UPLINKS 3
 
 enum { PG_WEB, PG_DB, PG_PLAIN, PG_OPEN, PG_TRUNK, PG_TRUNK_STRICT, PG_SMALL };
 
@@ -41,11 +43,14 @@ int kit_end(void **state);
 
 struct guest *kit_guest(unsigned portgroup, const uint8_t mac[6], uint32_t features);
 void kit_guest_forget(struct guest *g);
-/* Joins uplink `i` (0, 1) to a ring device. */
+/* Joins uplink `i` to a ring device. */
 void kit_uplink(unsigned i);
 void kit_link(unsigned i, bool up);
 /* The same, unnoticed as yet. */
 void kit_link_set(unsigned i, bool up);
+
+/* Another teaming for vSwitch0, on the running switch. */
+void kit_teaming(const struct vsw_teaming_config *t);
 
 /* Builds an Ethernet frame: addresses, ethertype, payload bytes of a pattern; returns its length. */
 uint32_t kit_eth(uint8_t *frame, const uint8_t dst[6], const uint8_t src[6], uint16_t type, uint32_t payload);

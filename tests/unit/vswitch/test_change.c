@@ -94,7 +94,7 @@ static void describe(char *text, size_t size)
 	vsw_fdb_foreach(v, describe_mac, NULL);
 	for (unsigned i = 0; i < v->config.switch_count; i++)
 		put("switch %s mtu %u active %p trunks %u\n", v->config.switches[i].name, v->switches[i]->mtu,
-			(const void *)v->switches[i]->active, v->switches[i]->trunk_ports);
+			(const void *)v->switches[i], v->switches[i]->trunk_ports);
 }
 
 /* ---- invariants ---- */
@@ -132,7 +132,7 @@ static void consistent(void)
 			continue;
 		ports++;
 		assert_ptr_equal(p->sw, p->portgroup->sw);
-		assert_ptr_equal(p->uplink, p->sw->active);
+		assert_true(!p->uplink || p->portgroup->team->in_use & p->uplink->bit);
 		assert_int_equal(p->mtu, p->portgroup->mtu);
 		assert_int_equal(!!(p->flags & VSW_PF_TRUNK), p->portgroup->trunk);
 		assert_int_equal(p->domain, p->portgroup->domain ? p->portgroup->domain->id : 0);

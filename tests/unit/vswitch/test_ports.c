@@ -253,7 +253,14 @@ static void configuration_out_of_range_is_refused(void **state)
 	c.portgroups[0].vlan = 4095;
 	assert_int_equal(vsw_create(&c, 0, &v), -EINVAL);
 	c = kit_vsw->config;
-	c.switches[0].uplinks[1] = 2;
+	c.switches[0].uplinks[1] = KIT_UPLINKS;
+	assert_int_equal(vsw_create(&c, 0, &v), -EINVAL);
+	c = kit_vsw->config;
+	c.switches[0].teaming.active_count = VSW_MAX_UPLINKS + 1;
+	assert_int_equal(vsw_create(&c, 0, &v), -EINVAL);
+	c = kit_vsw->config;
+	c.portgroups[1].teaming.standby_count = 1;
+	c.portgroups[1].teaming.standby[0] = KIT_UPLINKS;
 	assert_int_equal(vsw_create(&c, 0, &v), -EINVAL);
 }
 

@@ -19,8 +19,11 @@ static void failback_waits_for_its_delay(void **state)
 {
 	struct guest *g = kit_guest(PG_PLAIN, mac_a, 0);
 
-	kit_vsw->config.switches[0].failback = true;
-	kit_vsw->config.switches[0].failback_delay_s = 5;
+	kit_teaming(&(struct vsw_teaming_config){.has_load_balancing = true,
+		.load_balancing = VSW_BALANCE_EXPLICIT,
+		.has_failback_delay = true,
+		.failback_delay_s = 5,
+		.has_notify_switches = true});
 	kit_uplink(1);
 	assert_int_equal(sends_by(g), 1);
 	kit_uplink(0); /* the first link of the host's start needs no delay */
@@ -110,7 +113,7 @@ static void failover_announces_each_address_on_its_vlan(void **state)
 	unsigned others = 0;
 	struct guest *t;
 
-	kit_vsw->config.switches[0].notify_switches = true;
+	kit_teaming(&(struct vsw_teaming_config){.has_load_balancing = true, .load_balancing = VSW_BALANCE_EXPLICIT, .has_failback = true});
 	t = kit_guest(PG_TRUNK, mac_c, 0);
 	len = kit_tag(frame, len, 25);
 	kit_uplink(0);

@@ -34,15 +34,31 @@ struct vsw_uplink_config {
 	uint8_t discovery;
 };
 
+enum vsw_balance { VSW_BALANCE_PORT, VSW_BALANCE_MAC, VSW_BALANCE_IP_HASH, VSW_BALANCE_EXPLICIT };
+enum vsw_detection { VSW_DETECT_LINK, VSW_DETECT_BEACON };
+
+/*
+ * How frames leave by several uplinks. A vSwitch has one; a port group's overrides it key by key, the three lists as one. teaming.h says
+ * what holds for a port group in the end.
+ */
+struct vsw_teaming_config {
+	uint8_t active[VSW_MAX_UPLINKS], standby[VSW_MAX_UPLINKS], unused[VSW_MAX_UPLINKS]; /* indexes into the uplink list */
+	unsigned active_count, standby_count, unused_count;
+	bool has_load_balancing, has_failure_detection, has_failback, has_failback_delay, has_notify_switches;
+	uint8_t load_balancing;    /* enum vsw_balance */
+	uint8_t failure_detection; /* enum vsw_detection */
+	bool failback;             /* an uplink that comes back is preferred again ... */
+	bool notify_switches;      /* after a failover the physical switches are told where MAC addresses are now */
+	uint32_t failback_delay_s; /* ... after it was usable this long */
+};
+
 struct vsw_switch_config {
 	char name[VSW_NAME_MAX + 1];
 	unsigned uplink_count;
 	uint8_t uplinks[VSW_MAX_UPLINKS]; /* indexes into the uplink list */
 	uint32_t mac_ageing_s;
-	bool failback;             /* an uplink that comes back is preferred again ... */
-	uint32_t failback_delay_s; /* ... after its link was up this long */
-	bool notify_switches;      /* after a failover the physical switches are told where MAC addresses are now */
-	uint8_t discovery;         /* enum vsw_discovery_mode */
+	uint8_t discovery; /* enum vsw_discovery_mode */
+	struct vsw_teaming_config teaming;
 };
 
 /* Security policy of a port group: what a guest may do; default all false. */
@@ -62,6 +78,7 @@ struct vsw_portgroup_config {
 	uint16_t native_vlan;
 	uint16_t mtu; /* bytes of IP packet; 0 = the switch's */
 	struct vsw_policy_config policy;
+	struct vsw_teaming_config teaming;
 };
 
 #define VSW_SYSTEM_NAME_MAX 63

@@ -138,8 +138,9 @@ int vsw_apply(struct vsw *v, const struct vsw_config *config, struct vsw_refusal
 	X(LINK_CONTROL, "link-control", "link-local control frame (802.1Q 01-80-C2-00-00-0x), never forwarded")                            \
 	X(NO_DESTINATION, "no-destination", "no port wants it")                                                                            \
 	X(HAIRPIN, "hairpin", "destination is where it came from")                                                                         \
-	X(STANDBY_UPLINK, "standby-uplink", "broadcast, multicast or unknown unicast received on an uplink that is not the active one")    \
-	X(NO_UPLINK, "no-uplink", "destination is outside and no uplink is up")                                                            \
+	X(STANDBY_UPLINK, "standby-uplink", "broadcast or multicast on an uplink from which no port of the VLAN takes them")               \
+	X(UNUSED_UPLINK, "unused-uplink", "unicast on an uplink that the receiver's port group does not use")                              \
+	X(NO_UPLINK, "no-uplink", "destination is outside and no uplink is usable")                                                        \
 	X(NOT_CONNECTED, "not-connected", "no driver at the port")                                                                         \
 	X(RX_FULL, "rx-full", "receiver's ring is full")                                                                                   \
 	X(TX_FULL, "tx-full", "uplink's transmit queue is full")                                                                           \
