@@ -24,6 +24,8 @@ enum option_id {
 	OPTION_LIST_FILES,
 	OPTION_ALL_FILES,
 	OPTION_MARKDOWN,
+	OPTION_CONSOLE,
+	OPTION_DRY_RUN,
 	OPTION_VERSION,
 	OPTION_COUNT,
 };
@@ -61,6 +63,7 @@ extern const size_t command_count;
 int command_check(const struct arguments *arguments);
 int command_compile(const struct arguments *arguments);
 int command_iso(const struct arguments *arguments);
+int command_apply(const struct arguments *arguments);
 int command_diff(const struct arguments *arguments);
 int command_schema(const struct arguments *arguments);
 int command_completion(const struct arguments *arguments);

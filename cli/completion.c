@@ -32,7 +32,7 @@ int command_completion(const struct arguments *arguments)
 		print_command(&commands[i]);
 	printf("  esac\n"
 	       "  case $before in\n"
-	       "    -o|--output|--image) COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
+	       "    -o|--output|--image|--console) COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
 	       "    --file) return ;;\n"
 	       "  esac\n"
 	       "  case $word in\n"

@@ -24,6 +24,9 @@ const struct option_row option_rows[OPTION_COUNT] = {
 	[OPTION_ALL_FILES] = {"--all-files", NULL, NULL,
 		"Insist that every boot module the configuration names is known, by --file or as a secret."},
 	[OPTION_MARKDOWN] = {"--markdown", NULL, NULL, "Print the reference of keys for the user guide instead."},
+	[OPTION_CONSOLE] = {"--console", NULL, "PATH", "The host's control console: a serial port (115200 baud) or a UNIX socket."},
+	[OPTION_DRY_RUN] = {"--dry-run", NULL, NULL,
+		"Have the host check the configuration and say what would change, and change nothing."},
 	[OPTION_VERSION] = {"--version", NULL, NULL, "Show the version."},
 };
 
@@ -75,6 +78,20 @@ const struct command commands[] = {
 			    "  berth diff --json host.yaml new.yaml | jq -r '.changes[] | select(.live != \"yes\") | .text'\n",
 		.options = OPTION(HELP) | OPTION(JSON) | OPTION(STRICT) | OPTION(FILE),
 		.run = command_diff},
+	{.name = "apply",
+		.operand = "NEW.yaml",
+		.summary = "Make a running host run by another configuration",
+		.details = "Checks NEW.yaml, sends it with its secrets to the host over the host's control console (its second serial "
+			   "port) and\n"
+			   "has the host apply it as a difference: what is not touched goes on without losing a packet. What the host "
+			   "cannot do\n"
+			   "while it runs it refuses, says why, and goes on as before. Other boot modules (kernels) are not sent.",
+		.examples = "  berth diff host.yaml new.yaml\n"
+			    "  berth apply --console /dev/ttyUSB0 --dry-run new.yaml\n"
+			    "  berth apply --console /dev/ttyUSB0 new.yaml\n"
+			    "  lab/berth-lab run host.yaml --console-socket /tmp/hv1 & berth apply --console /tmp/hv1 new.yaml\n",
+		.options = OPTION(HELP) | OPTION(JSON) | OPTION(STRICT) | OPTION(CONSOLE) | OPTION(DRY_RUN) | OPTION(FILE),
+		.run = command_apply},
 	{.name = "schema",
 		.summary = "Print the JSON Schema of the configuration, for editors",
 		.details = "JSON Schema draft 2020-12. Editors with a YAML language server complete and check keys by it; begin the file "

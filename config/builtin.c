@@ -38,28 +38,11 @@ static void config_report(void *arg, const struct config_problem *p)
 		p->path[0] ? ": " : "", p->message, p->hint[0] ? "; " : "", p->hint);
 }
 
-/* Secrets travel as boot modules beside the configuration, never inside it. */
-static int config_secret(void *arg, const char *name, char *out, size_t size)
-{
-	const struct hv_module *m = hv_module_find(name);
-	size_t len;
-
-	if (!m)
-		return -ENOENT;
-	len = m->bytes;
-	while (len && strchr("\r\n", ((const char *)m->data)[len - 1]))
-		len--;
-	if (len >= size)
-		return -ENAMETOOLONG;
-	memcpy(out, m->data, len);
-	out[len] = '\0';
-	return (int)len;
-}
-
 static int start_config(void)
 {
 	static const struct config_sink sink = {.report = config_report};
-	static const struct config_secrets secrets = {.secret = config_secret};
+	/* They travel as boot modules beside the configuration, never inside it. */
+	static const struct config_secrets secrets = {.secret = mgmt_module_secret};
 	const struct hv_module *m = hv_module_find(CONFIG_MODULE);
 	int err;
 
@@ -107,6 +90,16 @@ static void attach_uplink(unsigned i)
 	err = vsw_uplink_attach(host.vsw, i, &dev);
 	if (err)
 		log_error("uplink.failed", "%s on %s: error %d", u->name, n->pci, -err);
+}
+
+/* A live change: uplinks that are new, or whose NIC is another now, get their device. */
+static void configured(struct config *config)
+{
+	host.config = config;
+	for (unsigned i = 0; i < config->vsw.uplink_count; i++) {
+		if (!vsw_uplink_attached(host.vsw, i))
+			attach_uplink(i);
+	}
 }
 
 static int start_switch(void)
@@ -160,6 +153,7 @@ static int start_vms(void)
 		.datastores = host.datastores,
 		.vcpu_core_mask = vcpu_cores(),
 		.io_core = IO_CORE,
+		.configured = configured,
 	};
 	uint64_t total, free_bytes;
 

@@ -9,6 +9,7 @@
 #include <hv/log.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define CONTROL_LINE_MAX 1024
 
@@ -83,8 +84,8 @@ static void command_list(const char *args)
 	for (unsigned i = 0; list && i < control.inv->count; i++) {
 		yyjson_mut_val *o = yyjson_mut_arr_add_obj(doc, list);
 
-		yyjson_mut_obj_add_strcpy(doc, o, "name", control.inv->machines[i].config->name);
-		yyjson_mut_obj_add_str(doc, o, "state", machine_state_name(control.inv->machines[i].state));
+		yyjson_mut_obj_add_strcpy(doc, o, "name", control.inv->machines[i]->config->name);
+		yyjson_mut_obj_add_str(doc, o, "state", machine_state_name(control.inv->machines[i]->state));
 	}
 	if (list)
 		yyjson_mut_obj_add_val(doc, yyjson_mut_doc_get_root(doc), "vms", list);
@@ -132,6 +133,23 @@ static void command_stop(const char *args)
 		vm_stop(m->vm);
 }
 
+static void command_start(const char *args)
+{
+	struct machine *m = inventory_find(control.inv, args, strlen(args));
+
+	if (!m)
+		control_event_error("error", "no VM of this name; `list` shows them");
+	else if (m->active)
+		control_event_error("error", "this VM has not ended");
+	else
+		machine_start(m);
+}
+
+static void command_config(const char *args)
+{
+	control_config(control.inv, args);
+}
+
 /* ---- the switch (control_switch.c) ---- */
 
 static void command_macs(const char *args)
@@ -155,6 +173,8 @@ static const struct {
 	{"list", "list: the VMs and their states", command_list, true},
 	{"input", "input VM TEXT: types a line at the VM's serial console", command_input, true},
 	{"stop", "stop VM: ends a VM at once", command_stop, true},
+	{"start", "start VM: starts a VM that has ended", command_start, true},
+	{"config", "config begin|part|data|check|apply|abort ...: another configuration for the host (berth apply)", command_config, true},
 	{"macs", "macs: the switch's MAC table", command_macs, true},
 	{"neighbors", "neighbors: who is at the other end of the uplinks (LLDP, CDP)", command_neighbors, true},
 	{"help", "help: this list", command_help, false},
@@ -200,6 +220,7 @@ static void control_byte(char c)
 		control_event_error("error", "the line is too long (1023 bytes)");
 	else if (strlen(control.line) == control.len)
 		control_run(control.line);
+	explicit_bzero(control.line, control.len); /* it may have been part of a secret */
 	control.len = 0;
 	control.overlong = false;
 }

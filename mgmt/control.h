@@ -9,6 +9,10 @@ yyjson_mut_doc *control_event_new(const char *name);
 /* Writes the document as a line and frees it. NULL is reported. */
 void control_send(yyjson_mut_doc *doc);
 
+/* control_config.c: `config` and what follows it; forgets a transfer that is open. */
+void control_config(struct inventory *inv, const char *line);
+void control_config_stop(void);
+
 void control_switch_macs(const struct inventory *inv);
 void control_switch_neighbors(const struct inventory *inv);
 

@@ -33,10 +33,10 @@ const char *machine_state_name(enum machine_state s)
 struct machine *inventory_find(struct inventory *inv, const char *name, size_t len)
 {
 	for (unsigned i = 0; i < inv->count; i++) {
-		const char *n = inv->machines[i].config->name;
+		const char *n = inv->machines[i]->config->name;
 
 		if (strlen(n) == len && memcmp(n, name, len) == 0)
-			return &inv->machines[i];
+			return inv->machines[i];
 	}
 	return NULL;
 }
@@ -69,7 +69,7 @@ static int machine_fail(struct machine *m, int err, const char *what, const char
 
 static int machine_wait_datastore(struct machine *m, unsigned index)
 {
-	struct datastore *ds = m->inv->parts.datastores[index];
+	struct datastore *ds = m->inv->datastores[index];
 	int err;
 
 	if (datastore_state(ds) != DATASTORE_ONLINE) {
@@ -85,7 +85,7 @@ static int machine_open_disks(struct machine *m)
 {
 	for (unsigned i = 0; i < m->config->disk_count; i++) {
 		const struct config_vm_disk *d = &m->config->disks[i];
-		struct datastore *ds = m->inv->parts.datastores[d->datastore];
+		struct datastore *ds = m->inv->datastores[d->datastore];
 		const struct datastore_disk_options options = {.size_bytes = d->size_bytes, .read_only = d->read_only};
 		int err = machine_wait_datastore(m, d->datastore);
 
@@ -114,8 +114,7 @@ static int machine_boot_file(struct machine *m, const struct config_file_ref *re
 	}
 	err = machine_wait_datastore(m, ref->datastore);
 	if (!err)
-		err = datastore_file_load(
-			m->inv->parts.datastores[ref->datastore], ref->path, BOOT_FILE_MAX_BYTES, &loaded->data, &loaded->bytes, 0);
+		err = datastore_file_load(m->inv->datastores[ref->datastore], ref->path, BOOT_FILE_MAX_BYTES, &loaded->data, &loaded->bytes, 0);
 	if (err)
 		return machine_fail(m, err, "boot file", ref->path);
 	*blob = (struct vm_blob){.data = loaded->data, .bytes = loaded->bytes, .name = ref->path};
@@ -134,6 +133,11 @@ static int machine_boot_files(struct machine *m, struct vm_config *vc)
 	return err;
 }
 
+void machine_port_name(char *out, size_t size, const char *vm, unsigned nic)
+{
+	hv_snprintf(out, size, "%s.nic%u", vm, nic);
+}
+
 static int machine_open_ports(struct machine *m)
 {
 	char name[CONFIG_NAME_MAX + 16];
@@ -142,7 +146,7 @@ static int machine_open_ports(struct machine *m)
 	for (unsigned i = 0; i < m->config->nic_count; i++) {
 		const struct config_vm_nic *nic = &m->config->nics[i];
 
-		hv_snprintf(name, sizeof(name), "%s.nic%u", m->config->name, i);
+		machine_port_name(name, sizeof(name), m->config->name, i);
 		err = vsw_guest_port_create(m->inv->parts.vsw, nic->portgroup, name, nic->mac, &m->ports[i]);
 		if (err)
 			return machine_fail(m, err, "switch port", name);
@@ -212,7 +216,7 @@ static void machine_release(struct machine *m)
 	}
 	for (unsigned i = 0; i < m->config->disk_count; i++) {
 		if (m->disks[i])
-			datastore_disk_close(m->inv->parts.datastores[m->config->disks[i].datastore], m->disks[i]);
+			datastore_disk_close(m->inv->datastores[m->config->disks[i].datastore], m->disks[i]);
 		m->disks[i] = NULL;
 	}
 }
@@ -236,6 +240,7 @@ static void inventory_last_ended(struct inventory *inv)
 static void machine_main(void *arg)
 {
 	struct machine *m = arg;
+	struct inventory *inv = m->inv;
 	int err;
 
 	m->fiber = hv_fiber_self();
@@ -254,33 +259,78 @@ static void machine_main(void *arg)
 	m->final = stats_machine_final(m);
 	machine_release(m);
 	machine_report_end(m);
-	if (--m->inv->running == 0)
-		inventory_last_ended(m->inv);
+	m->active = false; /* it may be started again or freed */
+	if (--inv->running == 0)
+		inventory_last_ended(inv);
+}
+
+struct machine *machine_new(struct inventory *inv, const struct config_vm *config)
+{
+	struct machine *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return NULL;
+	m->config = malloc(sizeof(*m->config));
+	if (!m->config) {
+		free(m);
+		return NULL;
+	}
+	*m->config = *config;
+	m->inv = inv;
+	return m;
+}
+
+void machine_free(struct machine *m)
+{
+	hv_assert(!m->active);
+	yyjson_mut_doc_free(m->final);
+	free(m->config);
+	free(m);
+}
+
+void machine_start(struct machine *m)
+{
+	hv_assert(!m->active);
+	yyjson_mut_doc_free(m->final);
+	*m = (struct machine){.inv = m->inv, .config = m->config, .active = true};
+	m->inv->running++;
+	if (!hv_fiber_spawn(m->config->name, machine_main, m, 0))
+		return;
+	m->active = false;
+	m->inv->running--;
+	m->state = MACHINE_FAILED;
+	m->how = VM_END_CRASH;
+	machine_fail(m, -ENOMEM, "running", "it");
+	machine_report_end(m);
+}
+
+static void inventory_free(struct inventory *inv)
+{
+	for (unsigned i = 0; i < inv->count; i++)
+		machine_free(inv->machines[i]);
+	free(inv);
 }
 
 int inventory_start(const struct mgmt_parts *parts, struct inventory **out)
 {
-	unsigned count = parts->config->vm_count;
-	struct inventory *inv = calloc(1, sizeof(*inv) + count * sizeof(inv->machines[0]));
+	struct inventory *inv = calloc(1, sizeof(*inv));
 
 	if (!inv)
 		return trace_error(-ENOMEM);
 	inv->parts = *parts;
-	inv->count = count;
-	inv->running = count;
+	memcpy(inv->datastores, parts->datastores, parts->config->datastore_count * sizeof(inv->datastores[0]));
+	for (; inv->count < parts->config->vm_count; inv->count++) {
+		inv->machines[inv->count] = machine_new(inv, &parts->config->vms[inv->count]);
+		if (!inv->machines[inv->count]) {
+			inventory_free(inv);
+			return trace_error(-ENOMEM);
+		}
+	}
 	*out = inv;
 	control_start(inv);
-	for (unsigned i = 0; i < count; i++) {
-		struct machine *m = &inv->machines[i];
-		int err;
-
-		m->inv = inv;
-		m->config = &parts->config->vms[i];
-		err = hv_fiber_spawn(m->config->name, machine_main, m, 0);
-		if (err)
-			return err;
-	}
-	if (count == 0)
+	for (unsigned i = 0; i < inv->count; i++)
+		machine_start(inv->machines[i]);
+	if (inv->count == 0)
 		inventory_last_ended(inv);
 	return 0;
 }

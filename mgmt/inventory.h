@@ -20,7 +20,8 @@ struct machine_file {
 
 struct machine {
 	struct inventory *inv;
-	const struct config_vm *config;
+	struct config_vm *config; /* its own copy: a live change gives it another content, never another place */
+	bool active;              /* its fiber has not ended */
 	enum machine_state state;
 	struct hv_fiber *fiber;
 	struct vm *vm;
@@ -42,9 +43,45 @@ struct machine {
 struct inventory {
 	struct mgmt_parts parts;
 	unsigned running; /* machines that have not ended */
+	/* In the order of the configuration. */
+	struct machine *machines[CONFIG_MAX_VMS];
 	unsigned count;
-	struct machine machines[];
+	struct datastore *datastores[DATASTORE_MAX];
 };
+
+/* A machine that waits to be started, with a copy of its configuration. NULL: no memory. */
+struct machine *machine_new(struct inventory *inv, const struct config_vm *config);
+/* @pre not active */
+void machine_free(struct machine *m);
+/* Runs it in a fiber of its own. @pre not active. One for which there is no memory is reported as failed. */
+void machine_start(struct machine *m);
+/* The name of a NIC's port: "web1.nic0". */
+void machine_port_name(char *out, size_t size, const char *vm, unsigned nic);
+
+/* ---- live change: inventory_change.c ---- */
+struct inventory_refusal {
+	char path[48];
+	char text[192];
+	const char *hint;
+};
+struct inventory_change {
+	struct inventory *inv;
+	const struct config *to;
+	/* By the new indexes; those that this change made are marked. */
+	struct datastore *datastores[DATASTORE_MAX];
+	struct machine *machines[CONFIG_MAX_VMS];
+	bool opened[DATASTORE_MAX], made[CONFIG_MAX_VMS];
+	unsigned before_datastores;
+};
+/* @pre what a running VM cannot do is not in it. -errno and *why, or 0; then commit or abort must follow. `to` outlives it. */
+int inventory_change_prepare(
+	struct inventory *inv, const struct config *to, struct inventory_change *c, struct inventory_refusal *why) HV_MUST_CHECK;
+void inventory_change_commit(struct inventory_change *c);
+void inventory_change_abort(struct inventory_change *c);
+
+/* ---- secret.c ---- */
+/* A secret as it came from a file: without the newline at its end, NUL-terminated. Its length, -ENAMETOOLONG. */
+int mgmt_secret_text(const void *bytes, size_t len, char *out, size_t size);
 
 /* Console bytes of a machine to the host's console as "[name] line"; flush prints what has no newline yet. */
 void machine_console(struct machine *m, const char *bytes, size_t len);

@@ -95,10 +95,10 @@ static const struct machine *port_machine(const struct inventory *inv, const str
 	const char *dot = info->kind == VSW_PORT_GUEST ? strrchr(info->name, '.') : NULL;
 
 	for (unsigned i = 0; dot && i < inv->count; i++) {
-		const char *n = inv->machines[i].config->name;
+		const char *n = inv->machines[i]->config->name;
 
 		if (strlen(n) == (size_t)(dot - info->name) && memcmp(n, info->name, strlen(n)) == 0)
-			return &inv->machines[i];
+			return inv->machines[i];
 	}
 	return NULL;
 }
@@ -223,7 +223,7 @@ static void stats_datastores(yyjson_mut_doc *doc, yyjson_mut_val *root, const st
 	yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, root, "datastores");
 
 	for (unsigned i = 0; i < inv->parts.config->datastore_count; i++) {
-		const struct datastore *ds = inv->parts.datastores[i];
+		const struct datastore *ds = inv->datastores[i];
 		struct datastore_stats s;
 		yyjson_mut_val *o = yyjson_mut_arr_add_obj(doc, list);
 
@@ -257,7 +257,7 @@ yyjson_mut_doc *stats_host(struct inventory *inv)
 	ports = yyjson_mut_obj_add_arr(doc, root, "ports");
 	stats_ports(doc, ports, inv, NULL);
 	for (unsigned i = 0; i < inv->count; i++)
-		stats_machine(doc, vms, disks, ports, &inv->machines[i]);
+		stats_machine(doc, vms, disks, ports, inv->machines[i]);
 	stats_datastores(doc, root, inv);
 	stats_memory(doc, root, inv);
 	stats_cores(doc, root);

@@ -17,6 +17,7 @@ import time
 
 from . import BERTH, IMAGE, LabError
 from .bochs import Bochs
+from .console import SharedConsole
 from .qemu import Qemu
 
 MACHINES = {"amd": Qemu, "intel": Bochs}
@@ -48,8 +49,8 @@ def compile_config(yaml, folder, files):
 
 class Host:
     def __init__(self, yaml, cores=2, memory_mib=0, files=None, icount=False, netdevs=None, qemu_args=(), quiet=False, plugin=None, cpu="amd",
-                 firmware=None, append=""):
-        """cpu: amd (QEMU) or intel (Bochs). firmware: bios or uefi boots the ISO of `berth iso` in QEMU; Bochs always does, with its BIOS.
+                 firmware=None, console_socket=None, append=""):
+        """console_socket: a path at which others reach the control console, too. cpu: amd (QEMU) or intel (Bochs). firmware: bios or uefi boots the ISO of `berth iso` in QEMU; Bochs always does, with its BIOS.
         append: the host's command line."""
         self.folder = tempfile.mkdtemp(prefix="berth-lab-")
         self.yaml, self.files = yaml, files or {}
@@ -59,7 +60,8 @@ class Host:
         self.cores, self.icount, self.netdevs, self.qemu_args, self.quiet = cores, icount, netdevs or {}, list(qemu_args), quiet
         self.memory = memory_mib or self._default_memory(vms)
         self.ended, self.stats, self.lines, self.events = {}, None, [], queue.Queue()
-        self.waiters, self.listeners = [], []
+        self.waiters, self.listeners, self.write_lock = [], [], threading.Lock()
+        self.console_socket, self.shared = console_socket, None
         self.machine, self.firmware, self.append = MACHINES[cpu](), firmware, append
 
     def _default_memory(self, vms):
@@ -80,6 +82,8 @@ class Host:
     def start(self):
         self.machine.start(self)
         self.control = self.machine.control
+        if self.console_socket:
+            self.shared = SharedConsole(self.console_socket, self._write)
         for target in (self._read_console, self._read_control):
             t = threading.Thread(target=target, daemon=True)
             t.start()
@@ -105,6 +109,8 @@ class Host:
             data = self.control.recv(65536)
             if not data:
                 return
+            if self.shared:
+                self.shared.host_wrote(data)
             buffer += data
             *whole, buffer = buffer.split(b"\n")
             for raw in whole:
@@ -131,8 +137,12 @@ class Host:
             listener[1].put(event)
         self.events.put(("control", event))
 
+    def _write(self, data):
+        with self.write_lock:
+            self.control.sendall(data)
+
     def send(self, text):
-        self.control.sendall(text.encode() + b"\n")
+        self._write(text.encode() + b"\n")
 
     def type(self, vm, text=""):
         """A line typed at a VM's serial console."""
@@ -183,6 +193,8 @@ class Host:
         return 1 if any(h.startswith("crash") for h in self.ended.values()) else 0
 
     def stop(self):
+        if self.shared:
+            self.shared.close()
         self.machine.stop()
         for t in self.waiters:
             t.join(5)

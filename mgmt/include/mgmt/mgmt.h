@@ -14,12 +14,17 @@ struct inventory;
 
 /* The parts of the host that the inventory's VMs are attached to; all outlive it. */
 struct mgmt_parts {
-	const struct config *config;
-	struct vsw *vsw;                /* NULL when the configuration has no vSwitch */
-	struct datastore **datastores;  /* one per config->datastores entry */
+	struct config *config;          /* from malloc; the inventory's from inventory_start on: a live change replaces it */
+	struct vsw *vsw;
+	struct datastore **datastores;  /* one per config->datastores entry; copied */
 	uint64_t vcpu_core_mask;        /* cores that run vCPUs */
 	unsigned io_core;
 	uint64_t base_memory_bytes;     /* what the host used before its first VM */
+	/*
+	 * Another configuration has become the running one and the old one is about to be freed: uplinks that are new or have another NIC need
+	 * their devices. May be NULL.
+	 */
+	void (*configured)(struct config *config);
 };
 
 /*
@@ -30,8 +35,13 @@ struct mgmt_parts {
 int inventory_start(const struct mgmt_parts *parts, struct inventory **inv) HV_MUST_CHECK;
 
 /*
+ * config_secrets.secret: the text of the boot module `name`, without the newline at its end. Returns its length, -ENOENT, -ENAMETOOLONG.
+ */
+int mgmt_module_secret(void *arg, const char *name, char *out, size_t size);
+
+/*
  * The control console (second serial port): one command a line in, JSON lines out. Commands: `stats`, `input VM TEXT`, `list`, `stop VM`,
- * `macs`, `neighbors`, `help`. inv may be NULL (no valid configuration). Loop context.
+ * `start VM`, `config ...`, `macs`, `neighbors`, `help`. inv may be NULL (no valid configuration). Loop context.
  */
 void control_start(struct inventory *inv);
 /* Takes it off the loop, before what it answers for is freed. The same core. */

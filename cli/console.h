@@ -1,0 +1,24 @@
+/* The client's side of a host's control console: lines out, JSON events in (docs/control-console.md). */
+#ifndef CLI_CONSOLE_H
+#define CLI_CONSOLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <yyjson.h>
+
+struct console {
+	int fd;
+	char *buffer; /* what was read and has no newline yet */
+	size_t len;
+};
+
+/* path: a serial port (set to 115200 baud, raw) or a UNIX socket. EXIT_OK, or EXIT_SYSTEM with a message printed. */
+int console_open(struct console *c, const char *path);
+void console_close(struct console *c);
+/*
+ * Sends a line and waits for the host's "config" event with this id; other events are passed over. Sends again when there is no answer for
+ * wait_ms, `tries` times in all. NULL: no answer; errno is 0 or says why the console fails.
+ */
+yyjson_doc *console_ask(struct console *c, const char *line, uint32_t id, unsigned wait_ms, unsigned tries);
+
+#endif
