@@ -247,6 +247,7 @@ void control_start(struct inventory *inv)
 void control_stop(void)
 {
 	hv_poller_remove(&control.poller);
+	control_config_stop();
 	control.inv = NULL;
 	control.len = 0;
 	control.overlong = false;

@@ -63,6 +63,13 @@ static void finish(struct inventory *inv, const char *line, bool only_check)
 	}
 }
 
+void control_config_stop(void)
+{
+	hv_timer_cancel(&config.idle);
+	transfer_discard(&config.transfer);
+	config.done = NULL;
+}
+
 void control_config(struct inventory *inv, const char *line)
 {
 	struct transfer_answer a;

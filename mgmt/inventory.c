@@ -114,7 +114,8 @@ static int machine_boot_file(struct machine *m, const struct config_file_ref *re
 	}
 	err = machine_wait_datastore(m, ref->datastore);
 	if (!err)
-		err = datastore_file_load(m->inv->datastores[ref->datastore], ref->path, BOOT_FILE_MAX_BYTES, &loaded->data, &loaded->bytes, 0);
+		err = datastore_file_load(
+			m->inv->datastores[ref->datastore], ref->path, BOOT_FILE_MAX_BYTES, &loaded->data, &loaded->bytes, 0);
 	if (err)
 		return machine_fail(m, err, "boot file", ref->path);
 	*blob = (struct vm_blob){.data = loaded->data, .bytes = loaded->bytes, .name = ref->path};

@@ -37,6 +37,7 @@ SYSTEM = [  # name, arguments, seconds it usually takes (the longest are started
     ("chap_right_and_wrong", [], 60, 400),
     ("san_absent", [], 40, 400),
     ("vlans", [], 50, 400),
+    ("live_change", [], 80, 500),
     ("smp_guest", ["3"], 25, 300),
     ("smp_guest", ["1"], 25, 300),
     ("multi_queue", [], 40, 300),

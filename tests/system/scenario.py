@@ -48,7 +48,7 @@ class Fail(Exception):
 
 
 class Scenario:
-    def __init__(self, name, yaml, jobs, secret="berth-lab-chap", cores=2, netdevs=None, deadline_s=400, files=None):
+    def __init__(self, name, yaml, jobs, secret="berth-lab-chap", cores=2, netdevs=None, deadline_s=400, files=None, console=False):
         self.name, self.deadline = name, deadline_s
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"berth-{name}-"))
         (self.folder / "host.yaml").write_text(yaml)
@@ -57,7 +57,8 @@ class Scenario:
         secret_file.chmod(0o600)
         vmlinuz, initrd = guest.make()
         booted = guest.with_jobs(initrd, jobs, self.folder / "initrd")
-        self.host = Host(self.folder / "host.yaml", cores=cores, netdevs=netdevs, files={"vmlinuz": vmlinuz, "initrd": booted, **(files or {})})
+        self.host = Host(self.folder / "host.yaml", cores=cores, netdevs=netdevs, files={"vmlinuz": vmlinuz, "initrd": booted, **(files or {})},
+                         console_socket=self.folder / "console" if console else None)
         self.seen = []  # (seconds, vm, word, rest) of every "@word rest" line of a guest
 
     def until(self, vm, word, rest=None, seconds=None):

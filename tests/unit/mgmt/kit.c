@@ -11,7 +11,7 @@ size_t kit_vm_input_room;
 struct inventory *kit_inventory;
 struct mgmt_parts kit_parts;
 
-static struct config config;
+static struct config *config; /* until kit_start; then it is the inventory's */
 static struct datastore *datastores[3];
 static size_t answered; /* bytes of the control console that a test has seen */
 
@@ -93,17 +93,18 @@ void kit_vm_end(const char *name, enum vm_end how, unsigned value, const char *r
 
 static void open_datastore(unsigned i, const char *name, enum datastore_kind kind)
 {
-	config.datastores[i] = kit_config(name, kind);
+	config->datastores[i] = kit_config(name, kind);
 	if (kind == DATASTORE_RAM)
-		config.datastores[i].ram.size_bytes = 8u << 20;
-	assert_int_equal(datastore_open(&config.datastores[i], &datastores[i]), 0);
+		config->datastores[i].ram.size_bytes = 8u << 20;
+	assert_int_equal(datastore_open(&config->datastores[i], &datastores[i]), 0);
 }
 
 int kit_mgmt_setup(void **state)
 {
 	kit_storage_start();
 	memset(kit_vms, 0, sizeof(kit_vms));
-	memset(&config, 0, sizeof(config));
+	config = calloc(1, sizeof(*config));
+	assert_non_null(config);
 	kit_vm_error = 0;
 	kit_vm_input_room = 1000;
 	answered = 0;
@@ -111,10 +112,10 @@ int kit_mgmt_setup(void **state)
 	open_datastore(KIT_NAS, "nas1", DATASTORE_NFS);
 	open_datastore(KIT_SAN, "san1", DATASTORE_ISCSI);
 	open_datastore(KIT_RAM, "ram1", DATASTORE_RAM);
-	config.datastore_count = 3;
-	strcpy(config.host.name, "hv1");
+	config->datastore_count = 3;
+	strcpy(config->host.name, "hv1");
 	native_module_add("guest", "the guest's program", 20);
-	kit_parts = (struct mgmt_parts){.config = &config, .datastores = datastores, .vcpu_core_mask = 1};
+	kit_parts = (struct mgmt_parts){.config = config, .datastores = datastores, .vcpu_core_mask = 1};
 	return 0;
 }
 
@@ -124,10 +125,14 @@ int kit_mgmt_teardown(void **state)
 	for (unsigned i = 0; i < KIT_VMS; i++)
 		if (kit_vms[i].used && !kit_vms[i].destroyed)
 			kit_vm_end(kit_vms[i].name, VM_END_POWER_OFF, 0, NULL);
-	for (unsigned i = 0; kit_inventory && i < kit_inventory->count; i++)
-		yyjson_mut_doc_free(kit_inventory->machines[i].final);
+	for (unsigned i = 0; kit_inventory && i < kit_inventory->count; i++) {
+		yyjson_mut_doc_free(kit_inventory->machines[i]->final);
+		free(kit_inventory->machines[i]->config);
+		free(kit_inventory->machines[i]);
+	}
 	kit_events_checked();
 	control_stop();
+	free(kit_inventory ? kit_inventory->parts.config : config);
 	free(kit_inventory);
 	kit_storage_end();
 	return 0;
@@ -135,7 +140,7 @@ int kit_mgmt_teardown(void **state)
 
 struct config_vm *kit_vm(const char *name)
 {
-	struct config_vm *vm = &config.vms[config.vm_count++];
+	struct config_vm *vm = &config->vms[config->vm_count++];
 
 	strcpy(vm->name, name);
 	vm->cpus = 1;
