@@ -130,7 +130,7 @@ static void the_longest_line_and_one_more(void **state)
 	line[sizeof(line) - 1] = '\n';
 	assert_int_equal(lines(kit_control(line, sizeof(line))), 1); /* one error, not one a kilobyte */
 	assert_int_equal(vm->typed_len, 1014);
-	assert_int_equal(lines(kit_command("list\n")), 1); /* and the next line is a command again */
+	assert_non_null(strstr(kit_command("list\n"), "\"vms\"")); /* and the next line is a command again */
 }
 
 static void a_line_comes_in_pieces(void **state)
