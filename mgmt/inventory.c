@@ -205,11 +205,16 @@ static int machine_create(struct machine *m)
 
 /* ---- the end ---- */
 
+/* Numbers are taken where they are final, then what they are of is released. */
 static void machine_release(struct machine *m)
 {
+	yyjson_mut_doc *final = stats_final_vm(m);
+
 	if (m->vm)
 		vm_destroy(m->vm);
 	m->vm = NULL;
+	stats_final_devices(final, m);
+	m->final = final;
 	for (unsigned i = 0; i < m->config->nic_count; i++) {
 		if (m->ports[i])
 			vsw_guest_port_destroy(m->ports[i]);
@@ -257,7 +262,6 @@ static void machine_main(void *arg)
 		m->how = VM_END_CRASH;
 	}
 	m->state = err ? MACHINE_FAILED : MACHINE_ENDED;
-	m->final = stats_machine_final(m);
 	machine_release(m);
 	machine_report_end(m);
 	m->active = false; /* it may be started again or freed */

@@ -94,8 +94,12 @@ void text_add(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, cons
 
 /* Adds one machine's counters to the arrays vms, disks and ports of doc. */
 void stats_machine(yyjson_mut_doc *doc, yyjson_mut_val *vms, yyjson_mut_val *disks, yyjson_mut_val *ports, struct machine *m);
-/* A document of its own with one machine's counters. NULL: no memory. */
-yyjson_mut_doc *stats_machine_final(struct machine *m);
+/*
+ * A document of its own with the counters of a machine that has ended: first the VM's, which need the VM; then those of its disks and
+ * ports, which are final only when the VM is gone and has cancelled its requests. stats_final_vm: NULL when there is no memory.
+ */
+yyjson_mut_doc *stats_final_vm(struct machine *m);
+void stats_final_devices(yyjson_mut_doc *doc, struct machine *m);
 /* The whole host's counters: {"event": "stats", ...}. NULL: no memory. */
 yyjson_mut_doc *stats_host(struct inventory *inv);
 

@@ -155,6 +155,13 @@ static void stats_ports(yyjson_mut_doc *doc, yyjson_mut_val *ports, struct inven
 
 /* ---- a machine, the host ---- */
 
+static void stats_disks(yyjson_mut_doc *doc, yyjson_mut_val *disks, struct machine *m)
+{
+	for (unsigned i = 0; i < m->config->disk_count; i++)
+		if (m->disks[i])
+			stats_disk(doc, disks, m, i);
+}
+
 void stats_machine(yyjson_mut_doc *doc, yyjson_mut_val *vms, yyjson_mut_val *disks, yyjson_mut_val *ports, struct machine *m)
 {
 	if (m->final) {
@@ -169,13 +176,11 @@ void stats_machine(yyjson_mut_doc *doc, yyjson_mut_val *vms, yyjson_mut_val *dis
 		return;
 	}
 	stats_vm(doc, vms, m);
-	for (unsigned i = 0; i < m->config->disk_count; i++)
-		if (m->disks[i])
-			stats_disk(doc, disks, m, i);
+	stats_disks(doc, disks, m);
 	stats_ports(doc, ports, m->inv, m);
 }
 
-yyjson_mut_doc *stats_machine_final(struct machine *m)
+yyjson_mut_doc *stats_final_vm(struct machine *m)
 {
 	yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
 	yyjson_mut_val *root = doc ? yyjson_mut_obj(doc) : NULL, *vms;
@@ -184,9 +189,19 @@ yyjson_mut_doc *stats_machine_final(struct machine *m)
 		return NULL;
 	yyjson_mut_doc_set_root(doc, root);
 	vms = yyjson_mut_arr(doc);
-	stats_machine(doc, vms, yyjson_mut_obj_add_arr(doc, root, "disks"), yyjson_mut_obj_add_arr(doc, root, "ports"), m);
+	stats_vm(doc, vms, m);
 	yyjson_mut_obj_add_val(doc, root, "vm", yyjson_mut_arr_remove_first(vms));
 	return doc;
+}
+
+void stats_final_devices(yyjson_mut_doc *doc, struct machine *m)
+{
+	yyjson_mut_val *root = yyjson_mut_doc_get_root(doc);
+
+	if (!root)
+		return;
+	stats_disks(doc, yyjson_mut_obj_add_arr(doc, root, "disks"), m);
+	stats_ports(doc, yyjson_mut_obj_add_arr(doc, root, "ports"), m->inv, m);
 }
 
 static void stats_memory(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct inventory *inv)
