@@ -95,6 +95,38 @@ static void check_effect(struct checker *c, const struct team *t)
 	}
 }
 
+/* Both sides agree on the links by LACP: nothing is left to say about them. */
+static void check_lacp(struct checker *c, const struct team *t)
+{
+	if (!t->sw->has_lacp)
+		return;
+	if (vsw_teaming_has_lists(t->own)) {
+		report_at(&c->report, "%s", t->where);
+		report_error(&c->report, "take the lists out: every uplink of the vSwitch is in the aggregate",
+			"%s lists uplinks, but LACP decides which are used", t->whose);
+	}
+	if (t->own->has_load_balancing && t->own->load_balancing != VSW_BALANCE_IP_HASH) {
+		at(c, t, "load_balancing");
+		report_error(&c->report, "take it out", "the uplinks of %s are an aggregate (LACP): load_balancing is ip-hash", t->whose);
+	}
+	if (t->own->has_failback_delay || t->own->has_failback) {
+		at(c, t, t->own->has_failback_delay ? "failback_delay" : "failback");
+		report_warning(&c->report, "take it out", "it has no effect: LACP brings the uplinks of %s back", t->whose);
+	}
+}
+
+static void check_beacon(struct checker *c, const struct team *t)
+{
+	bool two = t->sw->uplink_count == 2;
+	if (!t->own->has_failure_detection || t->own->failure_detection != VSW_DETECT_BEACON || t->sw->uplink_count > 2)
+		return;
+	at(c, t, "failure_detection");
+	report_warning(&c->report, two ? "add a third uplink" : "use failure_detection: link",
+		two ? "with two uplinks, \"%s\" often cannot tell by beacons which one is cut off; both stay in use then"
+		    : "\"%s\" has one uplink: it hears no beacons",
+		t->sw->name);
+}
+
 /* The other side takes the uplinks for one link: it must be all of them, always. */
 static void check_aggregate(struct checker *c, const struct team *t)
 {
@@ -125,7 +157,9 @@ static void check_team(struct checker *c, const struct team *t)
 		return;
 	}
 	check_lists(c, t);
+	check_lacp(c, t);
 	check_aggregate(c, t);
+	check_beacon(c, t);
 	check_effect(c, t);
 }
 
@@ -213,13 +247,49 @@ static void check_carried_by_all(struct checker *c, unsigned p, const struct tea
 	}
 }
 
+/* The settings of beacons, where they are used. */
+static void check_beacon_settings(struct checker *c, unsigned s)
+{
+	const struct vsw_config *vsw = &c->config->vsw;
+	const struct vsw_switch_config *sw = &vsw->switches[s];
+	bool probes = false;
+	for (unsigned p = 0; p < vsw->portgroup_count; p++) {
+		struct team t;
+		team_of_group(c, p, &t);
+		probes |= t.sw == sw && t.is.failure_detection == VSW_DETECT_BEACON;
+	}
+	report_at(&c->report, "vswitches[%u].beacon", s);
+	if (sw->has_beacon && !probes)
+		report_warning(
+			&c->report, "write failure_detection: beacon in its teaming", "no port group of \"%s\" uses beacons", sw->name);
+	for (unsigned i = 0; i < sw->uplink_count && sw->beacon.has_vlan; i++) {
+		const struct vsw_uplink_config *uplink = &vsw->uplinks[sw->uplinks[i]];
+		if (!uplink->vlan_count || check_vlan_in(uplink->vlans, uplink->vlan_count, sw->beacon.vlan))
+			continue;
+		report_at(&c->report, "vswitches[%u].beacon.vlan", s);
+		report_error(&c->report, report_hint(&c->report, "add %u to its vlans, or take another VLAN", sw->beacon.vlan),
+			"uplink \"%s\" does not carry the VLAN %u of the beacons", uplink->name, sw->beacon.vlan);
+	}
+}
+
+static void check_lacp_alone(struct checker *c, unsigned s)
+{
+	const struct vsw_switch_config *sw = &c->config->vsw.switches[s];
+	if (!sw->has_lacp || sw->uplink_count)
+		return;
+	report_at(&c->report, "vswitches[%u].lacp", s);
+	report_warning(&c->report, "take it out", "LACP has no effect: vSwitch \"%s\" has no uplink", sw->name);
+}
+
 void check_teaming(struct checker *c)
 {
 	const struct vsw_config *vsw = &c->config->vsw;
 	struct team t;
 	for (unsigned s = 0; s < vsw->switch_count; s++) {
 		team_of_switch(c, s, &t);
+		check_beacon_settings(c, s);
 		check_team(c, &t);
+		check_lacp_alone(c, s);
 	}
 	for (unsigned p = 0; p < vsw->portgroup_count; p++) {
 		team_of_group(c, p, &t);

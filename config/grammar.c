@@ -186,6 +186,75 @@ static const struct config_field teaming_fields[] = {
 };
 OBJECT(teaming_object, "teaming", teaming_fields);
 
+static const struct config_field beacon_fields[] = {
+	{.key = "interval_ms",
+		.type = CONFIG_TYPE_UINT,
+		FIELD(struct vsw_beacon_config, interval_ms),
+		.min = 100,
+		.max = 60000,
+		.initial = 1000,
+		.doc = "How often each uplink sends a probe, milliseconds.",
+		.example = "500"},
+	{.key = "loss",
+		.type = CONFIG_TYPE_UINT,
+		FIELD(struct vsw_beacon_config, loss),
+		.min = 2,
+		.max = 100,
+		.initial = 3,
+		.doc = "So many intervals without a probe, and two uplinks are not connected any more.",
+		.example = "3"},
+	{.key = "vlan",
+		.type = CONFIG_TYPE_UINT,
+		FIELD(struct vsw_beacon_config, vlan),
+		PRESENT(struct vsw_beacon_config, has_vlan),
+		.max = VSW_VLAN_MAX,
+		.doc = "The VLAN of the probes; 0: untagged. Without it: that of the first port group that uses beacons.",
+		.example = "20"},
+};
+OBJECT(beacon_object, "beacon probing", beacon_fields);
+
+static const char *const lacp_mode_words[] = {"active", "passive", NULL}; /* enum vsw_lacp_mode */
+static const char *const lacp_rate_words[] = {"slow", "fast", NULL};      /* enum vsw_lacp_rate */
+
+static const struct config_field lacp_fields[] = {
+	{.key = "mode",
+		.type = CONFIG_TYPE_CHOICE,
+		.choices = lacp_mode_words,
+		FIELD(struct vsw_lacp_config, mode),
+		.doc = "`active` begins to speak; `passive` answers only. One side at least must be active.",
+		.example = "active"},
+	{.key = "rate",
+		.type = CONFIG_TYPE_CHOICE,
+		.choices = lacp_rate_words,
+		FIELD(struct vsw_lacp_config, rate),
+		.doc = "How often the physical switch is to speak: `slow` every 30 s, lost after 90 s; `fast` every second, lost after 3 "
+		       "s.",
+		.example = "fast"},
+	{.key = "system_priority",
+		.type = CONFIG_TYPE_UINT,
+		FIELD(struct vsw_lacp_config, system_priority),
+		.max = 65535,
+		.initial = 32768,
+		.doc = "Of this host; the lower one of the two decides which links are used when not all can be.",
+		.example = "32768"},
+	{.key = "port_priority",
+		.type = CONFIG_TYPE_UINT,
+		FIELD(struct vsw_lacp_config, port_priority),
+		.max = 65535,
+		.initial = 128,
+		.doc = "Of its uplinks, likewise.",
+		.example = "128"},
+	{.key = "key",
+		.type = CONFIG_TYPE_UINT,
+		FIELD(struct vsw_lacp_config, key),
+		.min = 1,
+		.max = 65535,
+		.initial = 1,
+		.doc = "The number of the aggregate, as the physical switch shows it.",
+		.example = "1"},
+};
+OBJECT(lacp_object, "LACP", lacp_fields);
+
 static const struct config_field vswitch_fields[] = {
 	{.key = "name",
 		.type = CONFIG_TYPE_NAME,
@@ -215,6 +284,22 @@ static const struct config_field vswitch_fields[] = {
 		.doc = "Neighbours at its uplinks: `listen` to their LLDP and CDP (the console's `neighbors` shows them), `advertise` this "
 		       "host by LLDP, `both`, or `off`.",
 		.example = "both"},
+	{.key = "beacon",
+		.type = CONFIG_TYPE_OBJECT,
+		FIELD(struct vsw_switch_config, beacon),
+		PRESENT(struct vsw_switch_config, has_beacon),
+		.object = &beacon_object,
+		.doc = "Probes between its uplinks, for the teaming that has `failure_detection: beacon`.",
+		.example = "{interval_ms: 500}"},
+	{.key = "lacp",
+		.type = CONFIG_TYPE_OBJECT,
+		FIELD(struct vsw_switch_config, lacp),
+		PRESENT(struct vsw_switch_config, has_lacp),
+		.object = &lacp_object,
+		.doc = "Its uplinks are one aggregate with the physical switch, which both sides keep by LACP (IEEE 802.1AX); "
+		       "`load_balancing` is "
+		       "`ip-hash`.",
+		.example = "{rate: fast}"},
 	{.key = "teaming",
 		.type = CONFIG_TYPE_OBJECT,
 		FIELD(struct vsw_switch_config, teaming),

@@ -6,7 +6,9 @@
  */
 #include "control.h"
 
+#include "beacon.h"
 #include "discovery.h"
+#include "lacp_switch.h"
 #include "vlan.h"
 
 struct protocol {
@@ -21,6 +23,8 @@ static const struct protocol protocols[] = {
 	{VSW_LLDP_MAC_NON_TPMR, VSW_LLDP_TYPE_RAW, vsw_lldp_input},
 	{VSW_LLDP_MAC_CUSTOMER, VSW_LLDP_TYPE_RAW, vsw_lldp_input},
 	{VSW_CDP_MAC, 0, vsw_cdp_input},
+	{VSW_SLOW_PROTOCOLS_MAC, VSW_SLOW_PROTOCOLS_TYPE_RAW, vsw_lacp_input},
+	{VSW_BEACON_MAC, VSW_BEACON_TYPE_RAW, vsw_beacon_input},
 	{0, 0, NULL},
 };
 

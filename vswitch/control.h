@@ -11,10 +11,12 @@
 #define VSW_LINK_CONTROL_MASK 0xf0ffffffffffull
 #define VSW_LINK_CONTROL_MAC 0x000000c28001ull
 #define VSW_CDP_MAC 0xcccccc0c0001ull /* 01-00-0C-CC-CC-CC: CDP, VTP, DTP */
+#define VSW_SLOW_PROTOCOLS_MAC 0x020000c28001ull
+#define VSW_BEACON_MAC 0x545245420003ull /* 03-00-42-45-52-54: ours, locally administered; no switch keeps it from passing */
 
 static inline bool vsw_is_link_control(uint64_t dst)
 {
-	return (dst & VSW_LINK_CONTROL_MASK) == VSW_LINK_CONTROL_MAC || dst == VSW_CDP_MAC;
+	return (dst & VSW_LINK_CONTROL_MASK) == VSW_LINK_CONTROL_MAC || dst == VSW_CDP_MAC || dst == VSW_BEACON_MAC;
 }
 
 /* A frame for a control address from port `in`, tag taken out. Takes it: a protocol of ours reads it, or it is dropped and counted. */

@@ -6,8 +6,11 @@
  * frames, and uplink receive rings; so a guest that floods, or a full uplink, leaves the hypervisor's own storage traffic its buffers.
  */
 #include "switch.h"
+
+#include "beacon.h"
 #include "discovery.h"
 #include "gro.h"
+#include "lacp_switch.h"
 
 #include <errno.h>
 #include <hv/mem.h>
@@ -89,7 +92,8 @@ bool vsw_config_in_range(const struct vsw_config *c)
 	if (c->uplink_count > VSW_MAX_UPLINKS || c->switch_count > VSW_MAX_SWITCHES || c->portgroup_count > VSW_MAX_PORTGROUPS)
 		return false;
 	for (unsigned i = 0; i < c->switch_count; i++) {
-		if (!list_in_range(c, c->switches[i].uplinks, c->switches[i].uplink_count) || !teaming_in_range(c, &c->switches[i].teaming))
+		if (!list_in_range(c, c->switches[i].uplinks, c->switches[i].uplink_count) ||
+			!teaming_in_range(c, &c->switches[i].teaming) || c->switches[i].beacon.vlan > VSW_VLAN_MAX)
 			return false;
 	}
 	for (unsigned i = 0; i < c->portgroup_count; i++) {
@@ -147,11 +151,16 @@ static void tick(struct hv_timer *t)
 static void watch(struct hv_timer *t)
 {
 	struct vsw *v = hv_container_of(t, struct vsw, watch);
+	bool changed = false;
 
 	for (unsigned i = 0; i < v->config.uplink_count; i++) {
 		if (v->uplinks[i])
 			vsw_uplink_watch(v->uplinks[i]);
 	}
+	for (unsigned i = 0; i < v->config.switch_count; i++)
+		changed |= vsw_lacp_step(v->switches[i]) | vsw_beacon_step(v->switches[i]);
+	if (changed)
+		vsw_team_update(v);
 	hv_timer_arm(t, hv_now_ns() + VSW_WATCH_NS);
 }
 

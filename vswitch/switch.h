@@ -12,6 +12,7 @@
 #define VSWITCH_SWITCH_H
 
 #include "fdb.h"
+#include "lacp.h"
 
 #include <hv/core.h>
 #include <hv/log.h>
@@ -114,8 +115,16 @@ struct vsw_port {
 	struct vsw_portgroup *portgroup; /* NULL for an uplink */
 	enum vsw_port_kind kind;
 	bool link_up;
-	bool link_lost;                                    /* an uplink whose link was up and went down: failback applies to it */
-	uint64_t link_up_ns;                               /* an uplink: since when it is up */
+	bool link_lost;      /* an uplink whose link was up and went down: failback applies to it */
+	uint64_t link_up_ns; /* an uplink: since when it is up */
+	bool blocked;        /* an uplink: LACP does not collect and distribute there */
+	struct {
+		bool lost, was_lost;
+		uint64_t connected_ns;                     /* lost: since when beacons pass again, 0: they do not */
+		uint64_t good_ns;                          /* when it was good again */
+		uint64_t frames;                           /* other than control frames, as last looked at */
+		uint64_t received_ns;                      /* when there were more */
+	} beacon;                                          /* an uplink */
 	uint64_t own_mac;                                  /* what it was created with; `mac` may be the guest's choice */
 	bool wants_promisc;                                /* the guest asked for it, whatever the policy says */
 	struct vsw_vlan_set used;                          /* a trunk: VLANs its guest has sent on */
@@ -131,6 +140,27 @@ struct vsw_port {
 
 struct vsw_uplink;
 
+/* beacon.c. Uplinks by their bit's number. */
+struct vsw_beacon {
+	bool on;
+	uint16_t vlan;
+	uint16_t up; /* bits of those whose link was up when last looked at */
+	uint32_t sequence;
+	uint64_t id, next_ns;
+	uint64_t heard[VSW_MAX_UPLINKS][VSW_MAX_UPLINKS]; /* by receiver and sender: when; 0: never */
+	uint8_t uplinks[VSW_MAX_UPLINKS];                 /* of the configuration that it began with */
+	unsigned uplink_count;
+};
+
+/* lacp_switch.c */
+struct vsw_lacp {
+	bool on, started;
+	struct vsw_lacp_config config;
+	struct lacp machine;
+	struct vsw_port *uplinks[LACP_PORTS]; /* by LACP port */
+	uint64_t churns[LACP_PORTS];          /* as told in the log */
+};
+
 struct vsw_switch {
 	struct vsw *v;
 	const struct vsw_switch_config *config;
@@ -138,8 +168,10 @@ struct vsw_switch {
 	uint16_t mtu;
 	bool notifying; /* RARPs are being sent: next slot of the MAC table, next VLAN of a trunk port */
 	uint32_t notify_slot, notify_vlan;
-	unsigned trunk_ports;                 /* ports whose MAC is in the MAC table under VSW_DOMAIN_TRUNK */
-	bool learns_local;                    /* some port has or had VSW_PF_FORGED: addresses may have been learned at it */
+	unsigned trunk_ports; /* ports whose MAC is in the MAC table under VSW_DOMAIN_TRUNK */
+	bool learns_local;    /* some port has or had VSW_PF_FORGED: addresses may have been learned at it */
+	struct vsw_beacon beacon;
+	struct vsw_lacp lacp;
 	uint16_t domain_of[VSW_VLAN_MAX + 1]; /* VLAN -> domain id */
 };
 

@@ -18,7 +18,8 @@
  *
  * Owner: the switch's core. Chosen again when an uplink comes, goes, or changes, and each second for failback delays.
  */
-#include "switch.h"
+#include "beacon.h"
+#include "lacp_switch.h"
 
 #include <vswitch/teaming.h>
 
@@ -33,15 +34,20 @@ static struct vsw_port *uplink_port(const struct vsw_team *t, uint8_t uplink)
 
 static bool usable(const struct vsw_team *t, const struct vsw_port *p)
 {
-	return p->link_up;
+	return p->link_up && !p->blocked && !(t->config.failure_detection == VSW_DETECT_BEACON && p->beacon.lost);
 }
 
 /* May a usable uplink take a place from, or beside, others that work? */
 static bool may_fail_back(const struct vsw_team *t, const struct vsw_port *p)
 {
-	if (!p->link_lost)
+	bool probed = t->config.failure_detection == VSW_DETECT_BEACON;
+	uint64_t since = probed ? HV_MAX(p->link_up_ns, p->beacon.good_ns) : p->link_up_ns;
+
+	if (t->sw->config->has_lacp)
+		return true; /* both sides have agreed */
+	if (!p->link_lost && !(probed && p->beacon.was_lost))
 		return true; /* its first link: the host starts */
-	return t->config.failback && hv_now_ns() - p->link_up_ns >= t->config.failback_delay_s * 1000000000ull;
+	return t->config.failback && hv_now_ns() - since >= t->config.failback_delay_s * 1000000000ull;
 }
 
 /* ---- slots ---- */
@@ -252,7 +258,7 @@ static struct vsw_team *make(struct vsw *v, struct vsw_switch *sw, const struct 
 	*t = (struct vsw_team){.sw = sw, .config = *c};
 	t->slots = c->load_balancing == VSW_BALANCE_EXPLICIT ? HV_MIN(c->active_count, 1u) : c->active_count;
 	t->hashes = c->load_balancing == VSW_BALANCE_IP_HASH;
-	t->aggregate = t->hashes;
+	t->aggregate = t->hashes || sw->config->has_lacp;
 	t->listed = bits(c->active, c->active_count) | bits(c->standby, c->standby_count);
 	if (old)
 		inherit(t, old);
@@ -293,6 +299,10 @@ void vsw_teams_apply(struct vsw *v)
 	for (unsigned i = 0; i < VSW_MAX_TEAMS; i++) {
 		if (!v->teams[i].users)
 			v->teams[i].sw = NULL; /* free */
+	}
+	for (unsigned i = 0; i < v->config.switch_count; i++) {
+		vsw_lacp_apply(v->switches[i]);
+		vsw_beacon_apply(v->switches[i]);
 	}
 	vsw_team_update(v);
 	for (unsigned i = 0; i < v->port_count; i++) {

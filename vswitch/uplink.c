@@ -234,6 +234,8 @@ static inline enum vsw_drop classify(struct vsw_uplink *u, struct rte_mbuf *m)
 		m->vlan_tci_outer = 0;
 	if (vsw_is_tagged(rte_pktmbuf_mtod(m, const uint8_t *)))
 		return VSW_DROP_DOUBLE_TAG;
+	if (__builtin_expect(u->port.blocked, 0))
+		return VSW_DROP_NOT_COLLECTING;
 	if (__builtin_expect(u->restricted, 0) && !vsw_vlan_in(&u->vlans, vlan))
 		return VSW_DROP_VLAN_NOT_ALLOWED;
 	if (vlan > VSW_VLAN_MAX || sw->domain_of[vlan] == VSW_DOMAIN_NONE)
@@ -248,7 +250,7 @@ static inline enum vsw_drop classify(struct vsw_uplink *u, struct rte_mbuf *m)
 /* A control frame is read even where no port group has its VLAN: it is the wire's own. */
 static void refuse(struct vsw_uplink *u, enum vsw_drop reason, struct rte_mbuf *m)
 {
-	if ((reason == VSW_DROP_VLAN_UNKNOWN || reason == VSW_DROP_VLAN_NOT_ALLOWED) &&
+	if ((reason == VSW_DROP_VLAN_UNKNOWN || reason == VSW_DROP_VLAN_NOT_ALLOWED || reason == VSW_DROP_NOT_COLLECTING) &&
 		vsw_is_link_control(vsw_load_mac(rte_pktmbuf_mtod(m, const uint8_t *))))
 		vsw_control_input(&u->port, m);
 	else
@@ -474,7 +476,10 @@ void vsw_uplink_apply(struct vsw_uplink *u, unsigned uplink)
 	struct vsw *v = u->port.sw->v;
 
 	u->mtu_before = 0;
-	u->port.sw = switch_of(v, uplink);
+	if (u->port.sw != switch_of(v, uplink)) {
+		u->port.sw = switch_of(v, uplink);
+		u->port.blocked = u->port.sw->config->has_lacp;
+	}
 	u->port.bit = (uint16_t)(1u << uplink);
 	take_vlans(u, &v->config.uplinks[uplink]);
 	vsw_discovery_apply(&u->port, uplink);
@@ -496,6 +501,7 @@ int vsw_uplink_attach(struct vsw *v, unsigned uplink, const struct vsw_uplink_de
 	u->dev = *dev;
 	init_port(u, sw, v->config.uplinks[uplink].name);
 	u->port.bit = (uint16_t)(1u << uplink);
+	u->port.blocked = sw->config->has_lacp;
 	take_vlans(u, &v->config.uplinks[uplink]);
 	err = start_device(u, &v->config.uplinks[uplink]);
 	if (!err) {

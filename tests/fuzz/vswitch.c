@@ -7,7 +7,8 @@
  * missing.
  *
  * fuzz: hv/arch/context.S hv/kern/fiber.c hv/kern/format.c hv/kern/log.c hv/kern/loop.c hv/kern/msg.c hv/kern/sched.c hv/kern/slab.c
- * fuzz: hv/kern/timer.c tests/native/native.c vswitch/balance.c vswitch/fdb.c vswitch/forward.c vswitch/guest_port.c vswitch/notify.c vswitch/offload.c vswitch/policy.c
+ * fuzz: hv/kern/timer.c tests/native/native.c vswitch/balance.c vswitch/beacon.c vswitch/lacp.c vswitch/lacp_pdu.c vswitch/lacp_select.c vswitch/lacp_switch.c
+ * fuzz: vswitch/fdb.c vswitch/forward.c vswitch/guest_port.c vswitch/notify.c vswitch/offload.c vswitch/policy.c
  * fuzz: vswitch/portgroup.c vswitch/segment.c vswitch/stats.c vswitch/switch.c vswitch/team.c vswitch/uplink.c vswitch/vlan.c
  * fuzz: vswitch/vmk_port.c
  * fuzz-flags: -Ivswitch -Ivswitch/include -I/usr/include/dpdk -I/usr/include/x86_64-linux-gnu/dpdk -include rte_config.h

@@ -218,6 +218,8 @@ void kit_uplink(unsigned i)
 attach:
 	dev.ethdev_port = (uint16_t)w->port;
 	assert_int_equal(vsw_uplink_attach(kit_vsw, i, &dev), 0);
+	/* a ring has no address */
+	memcpy(vsw_uplink_port(kit_vsw->uplinks[i])->uplink_mac, ((uint8_t[]){2, 0, 0, 0, 1, (uint8_t)i}), 6);
 }
 
 void kit_link_set(unsigned i, bool up)

@@ -52,6 +52,22 @@ struct vsw_teaming_config {
 	uint32_t failback_delay_s; /* ... after it was usable this long */
 };
 
+/* Beacon probing, for the port groups whose failure detection it is. 0: the default. */
+struct vsw_beacon_config {
+	uint32_t interval_ms; /* 1000 */
+	uint8_t loss;         /* 3: intervals without a beacon after which two uplinks are not connected */
+	bool has_vlan;        /* else that of the first port group that uses beacons */
+	uint16_t vlan;
+};
+
+enum vsw_lacp_mode { VSW_LACP_ACTIVE, VSW_LACP_PASSIVE };
+enum vsw_lacp_rate { VSW_LACP_SLOW, VSW_LACP_FAST };
+
+struct vsw_lacp_config {
+	uint8_t mode, rate; /* enum vsw_lacp_mode, vsw_lacp_rate */
+	uint16_t system_priority, port_priority, key;
+};
+
 struct vsw_switch_config {
 	char name[VSW_NAME_MAX + 1];
 	unsigned uplink_count;
@@ -59,6 +75,9 @@ struct vsw_switch_config {
 	uint32_t mac_ageing_s;
 	uint8_t discovery; /* enum vsw_discovery_mode */
 	struct vsw_teaming_config teaming;
+	struct vsw_beacon_config beacon;
+	bool has_beacon, has_lacp; /* has_lacp: its uplinks are one aggregate, by LACP */
+	struct vsw_lacp_config lacp;
 };
 
 /* Security policy of a port group: what a guest may do; default all false. */

@@ -51,7 +51,7 @@ static inline void vsw_teaming_resolve(
 	const struct vsw_switch_config *sw, const struct vsw_teaming_config *by, struct vsw_teaming_config *out)
 {
 	memset(out, 0, sizeof(*out));
-	out->load_balancing = VSW_BALANCE_PORT;
+	out->load_balancing = sw->has_lacp ? VSW_BALANCE_IP_HASH : VSW_BALANCE_PORT;
 	out->failback = true;
 	out->notify_switches = true;
 	vsw_teaming_override(out, &sw->teaming);

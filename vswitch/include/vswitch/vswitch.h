@@ -97,21 +97,22 @@ struct vsw_refusal {
 /* Where ports of guests and vmks go. */
 #define VSW_PLACE_STAY UINT32_MAX
 struct vsw_placement {
-	/* The index in the new configuration of the port group for the port of this name; VSW_PLACE_STAY: that of its present one's name. */
+	/* The index in the new configuration of the port group for the port of this name; VSW_PLACE_STAY: that of its present one's name.
+	 */
 	unsigned (*portgroup)(void *arg, enum vsw_port_kind kind, const char *port);
 	void *arg;
 };
 
 /*
- * Makes the switch run by another configuration, as a difference. Objects are matched by name. Ports whose VLANs stay the same lose no frame
- * and keep what was learned about them. Indexes in calls are those of the new configuration from commit on.
+ * Makes the switch run by another configuration, as a difference. Objects are matched by name. Ports whose VLANs stay the same lose no
+ * frame and keep what was learned about them. Indexes in calls are those of the new configuration from commit on.
  *
  * prepare does all that can fail, and changes nothing that a frame could see: -EINVAL (a reference out of range; a vmk on a trunk), -EBUSY
  * (a port's port group is gone and it is placed nowhere else), -EEXIST (two ports would have one MAC address in a VLAN), -ENOSPC, -ENOMEM,
- * -errno of an uplink's device that refuses a larger MTU while it runs. *why, unless NULL, says it in words. placement may be NULL: all stay.
- * commit or abort must follow in the same turn of the loop, before any frame is sent or received. Neither fails.
- * After commit, uplinks that are new (or another NIC) have no device: vsw_uplink_attached tells, vsw_uplink_attach joins one. An uplink that
- * is gone was closed.
+ * -errno of an uplink's device that refuses a larger MTU while it runs. *why, unless NULL, says it in words. placement may be NULL: all
+ * stay. commit or abort must follow in the same turn of the loop, before any frame is sent or received. Neither fails. After commit,
+ * uplinks that are new (or another NIC) have no device: vsw_uplink_attached tells, vsw_uplink_attach joins one. An uplink that is gone was
+ * closed.
  */
 struct vsw_change;
 int vsw_change_prepare(struct vsw *v, const struct vsw_config *config, const struct vsw_placement *placement, struct vsw_refusal *why,
@@ -140,6 +141,7 @@ int vsw_apply(struct vsw *v, const struct vsw_config *config, struct vsw_refusal
 	X(HAIRPIN, "hairpin", "destination is where it came from")                                                                         \
 	X(STANDBY_UPLINK, "standby-uplink", "broadcast or multicast on an uplink from which no port of the VLAN takes them")               \
 	X(UNUSED_UPLINK, "unused-uplink", "unicast on an uplink that the receiver's port group does not use")                              \
+	X(NOT_COLLECTING, "not-collecting", "received on an uplink that LACP has not joined to the aggregate")                             \
 	X(NO_UPLINK, "no-uplink", "destination is outside and no uplink is usable")                                                        \
 	X(NOT_CONNECTED, "not-connected", "no driver at the port")                                                                         \
 	X(RX_FULL, "rx-full", "receiver's ring is full")                                                                                   \
@@ -168,7 +170,6 @@ struct vsw_counters {
 	uint64_t drops;                /* sum of drop[] */
 	uint64_t drop[VSW_DROP_COUNT]; /* at the port that caused it: sender for policy and format, receiver for a full queue */
 };
-
 
 struct vsw_port_info {
 	const char *name, *vswitch, *portgroup; /* portgroup: "" for an uplink */
