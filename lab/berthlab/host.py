@@ -16,11 +16,10 @@ import threading
 import time
 
 from . import BERTH, IMAGE, LabError
-from .bochs import Bochs
+from . import bochs, qemu
 from .console import SharedConsole
-from .qemu import Qemu
 
-MACHINES = {"amd": Qemu, "intel": Bochs}
+MACHINES = {"amd": (qemu.Qemu, qemu.APPEND), "intel": (bochs.Bochs, bochs.APPEND)}
 FIRMWARE_CODES = re.compile(r"^(\x1b\[[0-9;]*[A-Za-z])+")  # a boot loader clears the screen before the host's first line
 
 
@@ -49,9 +48,9 @@ def compile_config(yaml, folder, files):
 
 class Host:
     def __init__(self, yaml, cores=2, memory_mib=0, files=None, icount=False, netdevs=None, qemu_args=(), quiet=False, plugin=None, cpu="amd",
-                 firmware=None, console_socket=None, append=""):
+                 firmware=None, console_socket=None, append=None):
         """console_socket: a path at which others reach the control console, too. cpu: amd (QEMU) or intel (Bochs). firmware: bios or uefi boots the ISO of `berth iso` in QEMU; Bochs always does, with its BIOS.
-        append: the host's command line."""
+        append: the host's command line; none: what the emulator needs for guests of all kinds."""
         self.folder = tempfile.mkdtemp(prefix="berth-lab-")
         self.yaml, self.files = yaml, files or {}
         self.boot, self.config = compile_config(yaml, self.folder, self.files)
@@ -62,7 +61,8 @@ class Host:
         self.ended, self.stats, self.lines, self.events = {}, None, [], queue.Queue()
         self.waiters, self.listeners, self.write_lock = [], [], threading.Lock()
         self.console_socket, self.shared = console_socket, None
-        self.machine, self.firmware, self.append = MACHINES[cpu](), firmware, append
+        machine, needed = MACHINES[cpu]
+        self.machine, self.firmware, self.append = machine(), firmware, needed if append is None else append
 
     def _default_memory(self, vms):
         guests = sum(_mib(v.get("memory", "0")) for v in vms)

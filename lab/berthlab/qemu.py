@@ -9,8 +9,15 @@ import time
 from . import IMAGE, LabError
 from .archive import pack
 
+APPEND = ""
 PLATFORM_ABORT = "Bail out!"  # the emulator's own assertion, never a result of ours
 OVMF_CODE, OVMF_VARIABLES = (pathlib.Path(f"/usr/share/OVMF/OVMF_{part}_4M.fd") for part in ("CODE", "VARS"))
+
+
+def used_s(process):
+    with open(f"/proc/{process.pid}/stat") as f:
+        fields = f.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def nested_kvm():
@@ -112,6 +119,10 @@ class Qemu:
 
     def running(self):
         return self.process is not None and self.process.poll() is None
+
+    def used_s(self):
+        """Seconds of processor time it has had: what a limit should count on a busy machine."""
+        return used_s(self.process)
 
     def wait(self, seconds):
         """Until it is off; subprocess.TimeoutExpired when that takes longer."""
