@@ -150,6 +150,15 @@ static void command_config(const char *args)
 	control_config(control.inv, args);
 }
 
+static void command_dirty(const char *args)
+{
+	const char *rest;
+	struct machine *m = machine_named(args, &rest);
+
+	if (m)
+		control_dirty(m, rest);
+}
+
 /* ---- the switch (control_switch.c) ---- */
 
 static void command_macs(const char *args)
@@ -175,6 +184,7 @@ static const struct {
 	{"stop", "stop VM: ends a VM at once", command_stop, true},
 	{"start", "start VM: starts a VM that has ended", command_start, true},
 	{"config", "config begin|part|data|check|apply|abort ...: another configuration for the host (berth apply)", command_config, true},
+	{"dirty", "dirty VM start|read|stop: which pages of its memory a VM writes", command_dirty, true},
 	{"macs", "macs: the switch's MAC table", command_macs, true},
 	{"neighbors", "neighbors: who is at the other end of the uplinks (LLDP, CDP)", command_neighbors, true},
 	{"help", "help: this list", command_help, false},

@@ -13,6 +13,8 @@ void control_send(yyjson_mut_doc *doc);
 void control_config(struct inventory *inv, const char *line);
 void control_config_stop(void);
 
+/* dirty.c: the command `dirty VM VERB`; answers later. @pre m->vm */
+void control_dirty(struct machine *m, const char *verb);
 void control_switch_macs(const struct inventory *inv);
 void control_switch_neighbors(const struct inventory *inv);
 

@@ -210,6 +210,9 @@ static void machine_release(struct machine *m)
 {
 	yyjson_mut_doc *final = stats_final_vm(m);
 
+	while (m->dirty_busy)
+		hv_fiber_yield();
+	m->dirty_on = false;
 	if (m->vm)
 		vm_destroy(m->vm);
 	m->vm = NULL;

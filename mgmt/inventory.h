@@ -25,6 +25,7 @@ struct machine {
 	enum machine_state state;
 	struct hv_fiber *fiber;
 	struct vm *vm;
+	bool dirty_on, dirty_busy; /* its dirty log (dirty.c) */
 	struct blk_dev *disks[CONFIG_MAX_VM_DISKS];
 	struct netport *ports[CONFIG_MAX_VM_NICS];
 	/* Boot files read from datastores; data is NULL where a boot module is used in place. */

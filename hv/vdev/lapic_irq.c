@@ -134,6 +134,7 @@ static void pv_offer(struct lapic *l)
 	volatile uint8_t *flag = pv_flag(l);
 	if (flag) {
 		*flag |= 1;
+		gmem_mark(l->vm->gmem, GPA(l->pv_eoi_gpa), 1);
 		l->pv_offered = true;
 	}
 }
@@ -149,6 +150,7 @@ void lapic_pv_settle(struct lapic *l, bool withdraw)
 		end_of_interrupt(l);
 	} else if (flag && withdraw) {
 		*flag &= 0xfe;
+		gmem_mark(l->vm->gmem, GPA(l->pv_eoi_gpa), 1);
 	}
 	l->pv_offered = !ended && !withdraw && flag;
 }

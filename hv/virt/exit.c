@@ -4,6 +4,7 @@
  * page is gone), nothing is done and the guest runs again: the machine then does what is right for what is there now.
  */
 #include "vdev/lapic.h"
+#include "virt/dirty.h"
 #include "virt/iobus.h"
 #include "virt/vcpu_impl.h"
 #include "vm/vm_impl.h"
@@ -267,6 +268,8 @@ static void on_io(struct vcpu *v, struct virt_exit *e)
 
 static void on_memory(struct vcpu *v, struct virt_exit *e)
 {
+	if (e->u.memory.write && dirty_write_fault(v->vm, e->u.memory.gpa))
+		return;
 	if (e->u.memory.page_table)
 		vcpu_crash(v, "a page table lies in device memory");
 	else if (e->u.memory.fetch)
@@ -369,6 +372,7 @@ static const struct row rows[VEXIT_COUNT] = {
 	[VEXIT_XSETBV] = {on_xsetbv, 3, {0x0f, 0x01, 0xd1}},
 	[VEXIT_WBINVD] = {on_skip, 2, {0x0f, 0x09}},
 	[VEXIT_INVD] = {on_skip, 2, {0x0f, 0x08}},
+	[VEXIT_LOG_FULL] = {on_nothing, 0, {0}},
 	[VEXIT_EOI] = {on_eoi, 0, {0}},
 	[VEXIT_APIC_WRITE] = {on_apic_write, 0, {0}},
 	[VEXIT_PAUSE] = {on_skip, 1, {0x90}},

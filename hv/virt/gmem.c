@@ -1,13 +1,14 @@
 /*
  * Guest memory (gmem.h): a table of host pointers, one for each 2 MiB unit of guest RAM, low range first. The table is written while the VM
- * is made and constant afterwards, so that lookups need no lock. Whole gigabytes are taken from the host in one piece when it has one (nested
- * paging then maps them with one entry).
+ * is made and constant afterwards, so that lookups need no lock. Whole gigabytes are taken from the host in one piece when it has one
+ * (nested paging then maps them with one entry).
  */
 #include "virt/gmem_impl.h"
 
 #include <errno.h>
 #include <hv/core.h>
 #include <hv/mem.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #define UNITS_PER_GIB 512
@@ -17,7 +18,11 @@ struct gmem {
 	uint64_t low_bytes, high_bytes;
 	size_t units;
 	size_t table_bytes;
-	void **unit;      /* [units] */
+	void **unit; /* [units] */
+	/* Dirty log: bits stay allocated from the first start on, because other cores may be setting some when it is stopped. */
+	_Atomic uint64_t *log;
+	size_t log_bytes;
+	_Atomic bool logging;
 	uint8_t giant[(GMEM_MAX_BYTES >> 30) / 8]; /* bit n: units of the table's n-th gigabyte are one piece of host memory */
 };
 
@@ -85,6 +90,8 @@ void gmem_destroy(struct gmem *m)
 			hv_pages_free(m->unit[i], HV_ORDER_1G);
 		}
 	}
+	if (m->log)
+		hv_contig_free((void *)m->log, m->log_bytes);
 	if (m->unit)
 		hv_contig_free(m->unit, m->table_bytes);
 	hv_contig_free(m, sizeof(*m));
@@ -95,15 +102,23 @@ uint64_t gmem_bytes(const struct gmem *m)
 	return m->low_bytes + m->high_bytes;
 }
 
+/* Where gpa lies in guest memory without its hole; false when not RAM. */
+static bool find(const struct gmem *m, uint64_t gpa, uint64_t *offset)
+{
+	if (gpa < m->low_bytes)
+		*offset = gpa;
+	else if (gpa - GMEM_HIGH < m->high_bytes) /* wraps to a huge value below 4 GiB */
+		*offset = m->low_bytes + (gpa - GMEM_HIGH);
+	else
+		return false;
+	return true;
+}
+
 /* Host address of gpa; *left = bytes to the end of its unit. NULL when not RAM. */
 static char *lookup(const struct gmem *m, uint64_t gpa, uint64_t *left)
 {
 	uint64_t offset;
-	if (gpa < m->low_bytes)
-		offset = gpa;
-	else if (gpa - GMEM_HIGH < m->high_bytes) /* wraps to a huge value below 4 GiB */
-		offset = m->low_bytes + (gpa - GMEM_HIGH);
-	else
+	if (!find(m, gpa, &offset))
 		return NULL;
 	uint64_t in_unit = offset & (GMEM_UNIT - 1);
 	*left = GMEM_UNIT - in_unit;
@@ -141,6 +156,7 @@ int gmem_write(struct gmem *m, gpa_t gpa, const void *buf, size_t len)
 			return -EFAULT;
 		size_t n = HV_MIN(len, left);
 		memcpy(p, from, n);
+		gmem_mark(m, gpa, n);
 		from += n;
 		gpa.v += n;
 		len -= n;
@@ -191,4 +207,63 @@ unsigned gmem_ranges(const struct gmem *m, struct gmem_range *out, unsigned max)
 	if (m->high_bytes && n < max)
 		out[n++] = (struct gmem_range){GPA(GMEM_HIGH), m->high_bytes};
 	return n;
+}
+
+/* ---- dirty log ---- */
+
+bool gmem_page(const struct gmem *m, gpa_t gpa, uint64_t *page)
+{
+	uint64_t offset;
+	if (!find(m, gpa.v, &offset))
+		return false;
+	*page = offset / HV_PAGE_SIZE;
+	return true;
+}
+
+gpa_t gmem_page_gpa(const struct gmem *m, uint64_t page)
+{
+	uint64_t offset = page * HV_PAGE_SIZE;
+	return GPA(offset < m->low_bytes ? offset : GMEM_HIGH + (offset - m->low_bytes));
+}
+
+int gmem_log_start(struct gmem *m)
+{
+	if (!m->log) {
+		m->log_bytes = HV_ALIGN_UP(m->units * (GMEM_UNIT / HV_PAGE_SIZE) / 8, sizeof(uint64_t));
+		m->log = hv_contig_alloc(m->log_bytes, HV_PAGE_SIZE);
+		if (!m->log)
+			return -ENOMEM;
+	}
+	for (size_t i = 0; i < m->log_bytes / sizeof(uint64_t); i++)
+		atomic_store_explicit(&m->log[i], 0, memory_order_relaxed);
+	atomic_store(&m->logging, true);
+	return 0;
+}
+
+void gmem_log_stop(struct gmem *m)
+{
+	atomic_store(&m->logging, false);
+}
+
+uint64_t gmem_log_take(struct gmem *m, size_t word)
+{
+	return atomic_load_explicit(&m->log[word], memory_order_relaxed) ? atomic_exchange(&m->log[word], 0) : 0;
+}
+
+bool gmem_is_logged(const struct gmem *m)
+{
+	return atomic_load_explicit(&m->logging, memory_order_acquire);
+}
+
+void gmem_mark(struct gmem *m, gpa_t gpa, size_t len)
+{
+	if (!gmem_is_logged(m) || len == 0)
+		return;
+	uint64_t end = gpa.v + len < gpa.v ? UINT64_MAX : gpa.v + len, page;
+	for (uint64_t at = gpa.v & ~(HV_PAGE_SIZE - 1); at < end; at += HV_PAGE_SIZE) {
+		if (gmem_page(m, GPA(at), &page))
+			atomic_fetch_or(&m->log[page / 64], 1ull << (page % 64));
+		if (at > UINT64_MAX - HV_PAGE_SIZE)
+			break;
+	}
 }

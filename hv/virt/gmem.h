@@ -10,17 +10,23 @@
 
 struct gmem;
 
+/*
+ * Dirty tracking (dirty.h): gmem_write marks what it writes; who writes through a pointer calls gmem_mark after the write. Marks the pages
+ * of [gpa, gpa+len) as written; what is not RAM is left out. Nothing while the log is off.
+ */
+bool gmem_is_logged(const struct gmem *m);
+void gmem_mark(struct gmem *m, gpa_t gpa, size_t len);
 /* Copies; returns 0, or -EFAULT when any byte is not RAM (then what was copied so far is undefined). */
 int gmem_read(const struct gmem *m, gpa_t gpa, void *buf, size_t len) HV_MUST_CHECK;
 int gmem_write(struct gmem *m, gpa_t gpa, const void *buf, size_t len) HV_MUST_CHECK;
 /*
- * Host-virtual address of guest-physical gpa if [gpa, gpa+len) is RAM and contiguous in the host, else NULL. For rings and headers: contents
- * stay guest-writable. Marks the pages dirty when `write` (dirty tracking).
+ * Host-virtual address of guest-physical gpa if [gpa, gpa+len) is RAM and contiguous in the host, else NULL. For rings and headers:
+ * contents stay guest-writable. `write`: it is for writing.
  */
 void *gmem_ptr(struct gmem *m, gpa_t gpa, size_t len, bool write);
 /*
  * Appends the segments of [gpa, gpa+len) to segs (max entries); splits where host memory is not contiguous. Returns the number appended,
- * -EFAULT when not RAM, -E2BIG when they do not fit. Marks dirty when `write`.
+ * -EFAULT when not RAM, -E2BIG when they do not fit.
  */
 int gmem_segs(struct gmem *m, gpa_t gpa, uint32_t len, bool write, struct hv_seg *segs, unsigned max) HV_MUST_CHECK;
 /* RAM ranges, for memory maps: below 4 GiB and above. */

@@ -18,4 +18,14 @@ uint64_t gmem_bytes(const struct gmem *m);
 /* Host memory of the 2 MiB unit at gpa (a multiple of 2 MiB), NULL when it is not RAM. */
 void *gmem_unit(const struct gmem *m, gpa_t gpa);
 
+/* ---- the dirty log's bits (dirty.c): one a 4 KiB page, in order of guest memory without its hole ---- */
+/* The page of gpa; false: not RAM. Any context. */
+bool gmem_page(const struct gmem *m, gpa_t gpa, uint64_t *page);
+gpa_t gmem_page_gpa(const struct gmem *m, uint64_t page);
+/* All bits clear, and writes set them. -ENOMEM. */
+int gmem_log_start(struct gmem *m) HV_MUST_CHECK;
+void gmem_log_stop(struct gmem *m);
+/* Takes 64 pages' bits. */
+uint64_t gmem_log_take(struct gmem *m, size_t word);
+
 #endif

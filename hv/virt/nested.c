@@ -64,6 +64,7 @@ int nested_create(struct nested *n, const struct nested_format *format, const st
 	struct gmem_range ranges[2];
 	unsigned count = gmem_ranges(m, ranges, 2);
 	n->format = format;
+	atomic_store(&n->generation, 1);
 	n->root = hv_pages_alloc(HV_ORDER_4K);
 	if (!n->root)
 		return -ENOMEM;
@@ -89,6 +90,20 @@ int nested_map_page(struct nested *n, gpa_t gpa, hpa_t hpa)
 		return -ENOMEM;
 	table[gpa.v >> 12 & 511] = hpa.v | (n->format->leaf & ~NESTED_LARGE);
 	return 0;
+}
+
+uint64_t *nested_unit_entry(struct nested *n, gpa_t gpa)
+{
+	uint64_t *pdpte = &table_at(n->root[gpa.v >> 39 & 511])[gpa.v >> 30 & 511];
+	if (*pdpte & NESTED_LARGE) {
+		uint64_t *pd = hv_pages_alloc(HV_ORDER_4K);
+		if (!pd)
+			return NULL;
+		for (unsigned i = 0; i < 512; i++)
+			pd[i] = *pdpte + i * GMEM_UNIT;
+		__atomic_store_n(pdpte, hv_virt_to_phys(pd).v | n->format->table, __ATOMIC_RELEASE);
+	}
+	return &table_at(*pdpte)[gpa.v >> GMEM_UNIT_SHIFT & 511];
 }
 
 static bool is_table(const struct nested *n, uint64_t entry)

@@ -53,6 +53,7 @@ enum virt_control { VCTL_CR0, VCTL_CR2, VCTL_CR3, VCTL_CR4, VCTL_EFER, VCTL_CR8,
 	X(XSETBV, "xsetbv")                                                                                                                  \
 	X(WBINVD, "wbinvd")                                                                                                                  \
 	X(INVD, "invd")                                                                                                                      \
+	X(LOG_FULL, "log_full")        /* dirty log: the vendor has emptied the machine's: enter again */                                    \
 	X(EOI, "eoi")                  /* assisted LAPIC: a level-triggered interrupt was ended: u.vector */                                 \
 	X(APIC_WRITE, "apic_write")    /* assisted LAPIC: the guest has written the register at u.offset of its page */                      \
 	X(PAUSE, "pause")              /* it spins */                                                                                        \

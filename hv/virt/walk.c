@@ -24,7 +24,8 @@ struct mode {
 static struct mode paging_mode(const struct walk *w)
 {
 	if (w->efer & EFER_LMA)
-		return (struct mode){.levels = w->cr4 & CR4_LA57 ? 5 : 4, .index_bits = 9, .entry_bytes = 8, .root = w->cr3 & 0x000ffffffffff000ull};
+		return (struct mode){
+			.levels = w->cr4 & CR4_LA57 ? 5 : 4, .index_bits = 9, .entry_bytes = 8, .root = w->cr3 & 0x000ffffffffff000ull};
 	if (w->cr4 & CR4_PAE)
 		return (struct mode){.levels = 3, .index_bits = 9, .entry_bytes = 8, .root = w->cr3 & 0xffffffe0ull};
 	return (struct mode){.levels = 2, .index_bits = 10, .entry_bytes = 4, .root = w->cr3 & 0xfffff000ull};
@@ -44,12 +45,14 @@ static bool set_bits(const struct walk *w, uint64_t at, unsigned bytes, uint64_t
 	void *p = gmem_ptr(w->gmem, GPA(at), bytes, true);
 	if (!p)
 		return false;
-	if (bytes == 4) {
-		uint32_t expected = (uint32_t)old;
-		return __atomic_compare_exchange_n((uint32_t *)p, &expected, (uint32_t)(old | bits), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-	}
+	uint32_t expected32 = (uint32_t)old;
 	uint64_t expected = old;
-	return __atomic_compare_exchange_n((uint64_t *)p, &expected, old | bits, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	bool done = bytes == 4
+			    ? __atomic_compare_exchange_n(
+				      (uint32_t *)p, &expected32, (uint32_t)(old | bits), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
+			    : __atomic_compare_exchange_n((uint64_t *)p, &expected, old | bits, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	gmem_mark(w->gmem, GPA(at), bytes);
+	return done;
 }
 
 static bool is_user(const struct walk *w, unsigned access)

@@ -10,6 +10,7 @@
 #include "vdev/pci.h"
 #include "vdev/platform.h"
 #include "vdev/virtio/virtio.h"
+#include "virt/dirty.h"
 #include "virt/gmem_impl.h"
 #include "virt/iobus_impl.h"
 #include "virt/vcpu_impl.h"
@@ -167,6 +168,7 @@ static int make_virt(struct vm *vm)
 
 static void free_virt(struct vm *vm)
 {
+	dirty_destroy(vm);
 	virt_ops->vm_free(vm);
 }
 

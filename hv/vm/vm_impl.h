@@ -15,6 +15,8 @@ struct vcpu;
 struct platform; /* hv/vdev/platform.h: interrupt controllers, timers, UART, ACPI, debug-exit */
 struct vpci;     /* hv/vdev/pci.h: PCI host bridge and everything on it */
 struct virtio;   /* hv/vdev/virtio: its virtio devices */
+struct nested;   /* hv/virt/nested.h */
+struct dirty_log; /* hv/virt/dirty.c */
 struct virt_vm;  /* the vendor's: nested page tables, permission maps */
 
 /*
@@ -35,6 +37,8 @@ struct vm {
 	struct vpci *vpci;
 	struct virtio *virtio;
 	struct virt_vm *virt;
+	struct nested *nested;   /* in *virt */
+	struct dirty_log *dirty; /* NULL: off. fibers on io_core; read by vCPUs while nested->logging */
 	int64_t tsc_offset; /* guest TSC - host TSC */
 
 	/* Life cycle (vm.c). */

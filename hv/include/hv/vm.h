@@ -74,6 +74,26 @@ void vm_destroy(struct vm *vm);
 /* Bytes typed at the VM's serial console; returns how many it took. Loop context on io_core. */
 size_t vm_console_input(struct vm *vm, const char *bytes, size_t len);
 
+/* ---- dirty log: a fiber on io_core, one at a time; may yield ---- */
+/*
+ * Which 4 KiB pages of its memory were written since the last look, by the guest or for it. For live migration: copy all, then again what was
+ * written meanwhile, until little is left.
+ *
+ *	OFF --vm_dirty_start--> ON --vm_dirty_read, any number--> ON --vm_dirty_stop--> OFF
+ */
+/* From now on writes are logged; nothing is dirty yet. -ENOMEM: it stays off. -EALREADY. */
+int vm_dirty_start(struct vm *vm) HV_MUST_CHECK;
+/* One bit a page, along guest memory without its hole below 4 GiB (vm_dirty_gpa); so many words of 64. */
+size_t vm_dirty_words(const struct vm *vm);
+gpa_t vm_dirty_gpa(const struct vm *vm, uint64_t page);
+/*
+ * The pages written since the start or the last read. Copy them after this has returned: what is written later is in the next read. Returns how
+ * many. @pre on
+ */
+uint64_t vm_dirty_read(struct vm *vm, uint64_t *bits);
+/* @pre on */
+void vm_dirty_stop(struct vm *vm);
+
 /* ---- numbers ---- */
 struct vm_stats_sink {
 	/* One named counter, "exits.cpuid", "irq.injected", "disk0.kicks" ... */

@@ -213,8 +213,49 @@ void vring_unpop(struct vring *r, unsigned n)
 
 /* ---- giving back ---- */
 
+/* What the device wrote is in the descriptors still, or the guest has changed them and loses by it. */
+static void mark_desc(struct vring *r, const struct vring_desc *d)
+{
+	if (d->flags & DESC_WRITE)
+		gmem_mark(r->gmem, GPA(d->addr), d->len);
+}
+
+static void mark_table(struct vring *r, const struct vring_desc *table)
+{
+	struct vring_desc d;
+	for (uint32_t i = 0, steps = 0; steps < r->config.size && i < table->len / 16; i = d.next, steps++) {
+		if (gmem_read(r->gmem, GPA(table->addr + 16ull * i), &d, sizeof(d)) < 0)
+			return;
+		mark_desc(r, &d);
+		if (!(d.flags & DESC_NEXT))
+			return;
+	}
+}
+
+/* Marks the chain's writable memory for the dirty log: now, because only now it has been written. */
+static void mark_chain(struct vring *r, uint16_t index)
+{
+	for (unsigned steps = 0; steps < r->config.size && index < r->config.size; steps++) {
+		struct vring_desc d = ring_desc(r, index);
+		if (d.flags & DESC_INDIRECT)
+			mark_table(r, &d);
+		else
+			mark_desc(r, &d);
+		if (!(d.flags & DESC_NEXT))
+			return;
+		index = d.next;
+	}
+}
+
+static void mark_used(struct vring *r)
+{
+	gmem_mark(r->gmem, GPA(r->config.device), 4 + 8ull * r->config.size + 2);
+}
+
 void vring_push(struct vring *r, uint16_t head, uint32_t written)
 {
+	if (gmem_is_logged(r->gmem))
+		mark_chain(r, head);
 	uint32_t offset = 4 + 8u * (r->next_used & (r->config.size - 1u));
 	__atomic_store_n((uint32_t *)area_at(&r->used, offset), head, __ATOMIC_RELAXED);
 	__atomic_store_n((uint32_t *)area_at(&r->used, offset + 4), written, __ATOMIC_RELAXED);
@@ -234,6 +275,7 @@ bool vring_publish(struct vring *r)
 		return false;
 	__atomic_store_n((uint16_t *)area_at(&r->used, 2), r->next_used, __ATOMIC_RELEASE);
 	r->published = r->next_used;
+	mark_used(r);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	bool interrupt = r->config.event_idx ? passed_event(load16(&r->avail, used_event_offset(r)), r->next_used, old)
 					     : !(load16(&r->avail, 0) & AVAIL_NO_INTERRUPT);
@@ -256,6 +298,7 @@ bool vring_arm(struct vring *r, bool on)
 	} else {
 		store16(&r->used, 0, on ? 0 : USED_NO_NOTIFY);
 	}
+	mark_used(r);
 	if (!on)
 		return false;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);

@@ -10,4 +10,4 @@
 #define A (1ull << 5)
 #define D (1ull << 6)
 
-const struct nested_format svm_npt_format = {.table = P | W | U, .leaf = P | W | U | A | D | NESTED_LARGE, .present = P};
+const struct nested_format svm_npt_format = {.table = P | W | U, .leaf = P | W | U | A | D | NESTED_LARGE, .present = P, .write = W, .dirty = D};

@@ -155,6 +155,7 @@ static int vm_init(struct vm *vm)
 		return ret;
 	}
 	vm->virt = n;
+	vm->nested = &n->npt;
 	return 0;
 }
 
@@ -265,6 +266,11 @@ static void take_asid(struct vcpu *v, struct svm_core *c)
 static void load(struct vcpu *v)
 {
 	vmsave(cores[v->core].host_pa); /* FS base differs from fiber to fiber */
+	uint32_t generation = atomic_load_explicit(&v->vm->nested->generation, memory_order_acquire);
+	if (v->virt->nested_generation != generation) {
+		v->virt->nested_generation = generation;
+		v->virt->asid_generation = 0; /* rights were taken away: a fresh ASID instead of a flush */
+	}
 	if (v->virt->vmcb->dr7 & DR_ENABLED)
 		svm_dr_load(v);
 }

@@ -10,6 +10,7 @@
 struct virt_vcpu {
 	struct vmcb *vmcb;
 	uint64_t vmcb_pa;
+	uint32_t nested_generation; /* of nested paging, when it took its ASID */
 	uint64_t asid_generation; /* of its core's allocator; 0: has none */
 	bool dr_live; /* DR0-3 are in the machine and not intercepted */
 	bool window;     /* an exit is wanted as soon as an interrupt can be taken */

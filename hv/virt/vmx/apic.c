@@ -86,12 +86,12 @@ void vmx_apic_init(struct vcpu *v)
 bool vmx_apic_mode(struct vcpu *v, enum lapic_mode mode)
 {
 	struct virt_vcpu *s = v->virt;
-	uint32_t controls = PROC2_APIC_REGISTERS | PROC2_VIRTUAL_INTERRUPTS;
 	if (!vmx_features.apicv)
 		return false;
-	controls |= mode == LAPIC_X2APIC ? PROC2_X2APIC : PROC2_APIC_ACCESS;
 	vmx_acquire(v);
-	vmwrite(VMCS_proc2_controls, vmx_features.proc2 | (mode == LAPIC_OFF ? 0 : controls));
+	vmx_proc2_control(v, PROC2_APIC_REGISTERS | PROC2_VIRTUAL_INTERRUPTS, mode != LAPIC_OFF);
+	vmx_proc2_control(v, PROC2_X2APIC, mode == LAPIC_X2APIC);
+	vmx_proc2_control(v, PROC2_APIC_ACCESS, mode == LAPIC_XAPIC);
 	vmwrite(VMCS_msr_bitmap, hv_virt_to_phys(mode == LAPIC_X2APIC ? msr_bitmap_x2apic : msr_bitmap).v);
 	vmx_release(v);
 	s->flush = true; /* 29.4.3.4: translations may depend on the virtualization of APIC accesses */

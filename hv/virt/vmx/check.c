@@ -90,6 +90,10 @@ static const char *check_nested(const struct vmcs_image *b, const struct vmx_lim
 		return "proc2_controls: virtual-interrupt delivery without external-interrupt exiting";
 	if (proc2 & PROC2_APIC_ACCESS && !page(b->apic_access, l->phys_bits))
 		return "apic_access: not a page of physical memory";
+	if (proc2 & PROC2_PML && !(proc2 & PROC2_EPT))
+		return "proc2_controls: page-modification logging without EPT";
+	if (proc2 & PROC2_PML && !page(b->pml, l->phys_bits))
+		return "pml: not a page of physical memory";
 	if (proc2 & PROC2_VPID && b->vpid == 0)
 		return "vpid: must not be 0";
 	if (proc2 & PROC2_UNRESTRICTED && !(proc2 & PROC2_EPT))

@@ -91,6 +91,14 @@ static void decode_apic_write(struct vcpu *v, const struct vmx_exit *x, struct v
 	e->u.offset = x->qualification & 0xfff;
 }
 
+/* Table 28-7, bit 12 only. */
+static void decode_log_full(struct vcpu *v, const struct vmx_exit *x, struct virt_exit *e)
+{
+	vmx_pml_drain(v);
+	if (x->qualification & 1u << 12 && !e->interrupted.valid)
+		vmx_block_nmi(v);
+}
+
 static void decode_invalid(struct vcpu *v, const struct vmx_exit *x, struct virt_exit *e)
 {
 	const char *field = vmx_why_invalid();
@@ -169,7 +177,7 @@ static const struct row rows[VMX_EXIT_COUNT] = {
 	[59] = UNDEFINED, /* VMFUNC */
 	[60] = UNDEFINED, /* ENCLS */
 	[61] = CRASH("RDSEED: not intercepted"),
-	[62] = CRASH("page modification log full: not enabled"),
+	[62] = {VEXIT_LOG_FULL, VMX_WANT_QUALIFICATION, decode_log_full, NULL},
 	[63] = UNDEFINED, /* XSAVES */
 	[64] = UNDEFINED, /* XRSTORS */
 	[65] = UNDEFINED, /* PCONFIG */

@@ -83,7 +83,7 @@ static bool pick_controls(void)
 	if (!pick(l->pin, pin_must, 0, &f->pin) || !pick(l->proc, proc_must, PROC_TPR_SHADOW, &f->proc))
 		return false;
 	l->proc2 = x86_rdmsr(MSR_VMX_PROC2);
-	if (!pick(l->proc2, proc2_must, PROC2_VPID | PROC2_RDTSCP | PROC2_INVPCID | PROC2_PAUSE_LOOP | APICV, &f->proc2) ||
+	if (!pick(l->proc2, proc2_must, PROC2_VPID | PROC2_RDTSCP | PROC2_INVPCID | PROC2_PAUSE_LOOP | PROC2_PML | APICV, &f->proc2) ||
 		!pick(l->exit, exit_must, 0, &f->exit) || !pick(l->entry, entry_must, 0, &f->entry))
 		return false;
 	f->entry &= ~ENTRY_LONG_MODE; /* follows EFER.LMA */
@@ -108,6 +108,8 @@ static bool pick_ept(void)
 	f->limits.ept_wb = true;
 	f->limits.ept_ad = f->accessed_dirty = cap & EPT_AD;
 	f->gib_pages = cap & EPT_1G;
+	f->pml = f->accessed_dirty && f->proc2 & PROC2_PML && !virt_without("pml");
+	f->proc2 &= ~PROC2_PML; /* follows the dirty log */
 	f->vpid = f->proc2 & PROC2_VPID && (cap & EPT_INVVPID_SINGLE) == EPT_INVVPID_SINGLE && cap & EPT_INVVPID_ALL;
 	if (!f->vpid)
 		f->proc2 &= ~PROC2_VPID;

@@ -8,9 +8,9 @@
 #define VMCS_FIELDS(X)                                                                                                                       \
 	X(vpid, 0x0000)                                                                                                                      \
 	X(es_selector, 0x0800) X(cs_selector, 0x0802) X(ss_selector, 0x0804) X(ds_selector, 0x0806) X(fs_selector, 0x0808)                   \
-	X(gs_selector, 0x080a) X(ldtr_selector, 0x080c) X(tr_selector, 0x080e) X(interrupt_status, 0x0810)                                   \
+	X(gs_selector, 0x080a) X(ldtr_selector, 0x080c) X(tr_selector, 0x080e) X(interrupt_status, 0x0810) X(pml_index, 0x0812)              \
 	X(host_es, 0x0c00) X(host_cs, 0x0c02) X(host_ss, 0x0c04) X(host_ds, 0x0c06) X(host_fs, 0x0c08) X(host_gs, 0x0c0a) X(host_tr, 0x0c0c) \
-	X(msr_bitmap, 0x2004) X(tsc_offset, 0x2010) X(virtual_apic, 0x2012) X(apic_access, 0x2014) X(eptp, 0x201a)                           \
+	X(msr_bitmap, 0x2004) X(pml, 0x200e) X(tsc_offset, 0x2010) X(virtual_apic, 0x2012) X(apic_access, 0x2014) X(eptp, 0x201a)                           \
 	X(eoi_exits0, 0x201c) X(eoi_exits1, 0x201e) X(eoi_exits2, 0x2020) X(eoi_exits3, 0x2022)                                              \
 	X(link_pointer, 0x2800) X(debugctl, 0x2802) X(pat, 0x2804) X(efer, 0x2806)                                                           \
 	X(pdpte0, 0x280a) X(pdpte1, 0x280c) X(pdpte2, 0x280e) X(pdpte3, 0x2810)                                                              \
@@ -88,6 +88,7 @@ struct vmcs_image {
 #define PROC2_VIRTUAL_INTERRUPTS (1u << 9)
 #define PROC2_PAUSE_LOOP (1u << 10)
 #define PROC2_INVPCID (1u << 12)
+#define PROC2_PML (1u << 17)
 /* VM-exit controls (table 25-13). */
 #define EXIT_SAVE_DEBUG (1u << 2)
 #define EXIT_HOST_64 (1u << 9)

@@ -110,7 +110,9 @@ static int vm_init(struct vm *vm)
 	if (!n)
 		return -ENOMEM;
 	vm->virt = n;
+	vm->nested = &n->ept;
 	ret = nested_create(&n->ept, &vmx_ept_format, vm->gmem, vmx_features.gib_pages);
+	n->ept.machine_logs = vmx_features.pml;
 	n->eptp = vmx_ept_pointer(&n->ept, vmx_features.accessed_dirty);
 	if (!ret && vmx_features.apicv) {
 		n->apic_access = hv_pages_alloc(HV_ORDER_4K);
@@ -128,7 +130,9 @@ static void set_controls(struct vcpu *v)
 	s->proc_controls = s->proc_written = vmx_features.proc;
 	vmwrite(VMCS_pin_controls, vmx_features.pin);
 	vmwrite(VMCS_proc_controls, s->proc_controls);
-	vmwrite(VMCS_proc2_controls, vmx_features.proc2);
+	vmwrite(VMCS_proc2_controls, s->proc2 = vmx_features.proc2);
+	if (s->pml)
+		vmwrite(VMCS_pml, hv_virt_to_phys(s->pml).v);
 	vmwrite(VMCS_exit_controls, vmx_features.exit);
 	vmwrite(VMCS_entry_controls, vmx_features.entry);
 	vmwrite(VMCS_exception_bitmap, 1u << X86_DB | 1u << X86_AC | 1u << X86_MC); /* #DB and #AC: a guest could loop in them for ever */
@@ -147,6 +151,13 @@ static void set_controls(struct vcpu *v)
 		vmwrite(VMCS_ple_window, 4096);
 	}
 	vmx_apic_init(v);
+}
+
+void vmx_proc2_control(struct vcpu *v, uint32_t bits, bool on)
+{
+	struct virt_vcpu *s = v->virt;
+	s->proc2 = on ? s->proc2 | bits : s->proc2 & ~bits;
+	vmwrite(VMCS_proc2_controls, s->proc2);
 }
 
 /* Ch. 25.5: where exits go on. Per core and fiber, so at every load. */
@@ -210,6 +221,8 @@ static void vcpu_free(struct vcpu *v)
 		return;
 	if (s->region)
 		hv_pages_free(s->region, HV_ORDER_4K);
+	if (s->pml)
+		hv_pages_free(s->pml, HV_ORDER_4K);
 	hv_pages_free(s, HV_ORDER_4K);
 	v->virt = NULL;
 }
@@ -222,7 +235,8 @@ static int vcpu_init(struct vcpu *v)
 		return -ENOMEM;
 	v->virt = s;
 	s->region = hv_pages_alloc(HV_ORDER_4K);
-	if (!s->region) {
+	s->pml = vmx_features.pml ? hv_pages_alloc(HV_ORDER_4K) : NULL;
+	if (!s->region || (vmx_features.pml && !s->pml)) {
 		vcpu_free(v);
 		return -ENOMEM;
 	}
@@ -279,10 +293,12 @@ static void load(struct vcpu *v)
 	set_host_state();
 	if (vmx_features.vpid && s->vpid_generation != c->generation)
 		take_vpid(v, c);
-	if (!n->seen[v->core]) {
+	uint32_t generation = atomic_load_explicit(&n->ept.generation, memory_order_acquire);
+	if (n->seen[v->core] != generation) {
 		invept(1, n->eptp);
-		n->seen[v->core] = true;
+		n->seen[v->core] = generation;
 	}
+	vmx_pml_load(v);
 	vmx_load_syscall_msrs(s);
 	x86_wrmsr(MSR_KERNEL_GS_BASE, s->kernel_gs_base);
 	if (vmread(VMCS_dr7) & DR_ENABLED)
@@ -295,6 +311,7 @@ static void unload(struct vcpu *v)
 	if (s->dr_live)
 		vmx_dr_save(v);
 	s->kernel_gs_base = x86_rdmsr(MSR_KERNEL_GS_BASE);
+	vmx_pml_drain(v);
 	s->loaded = false;
 	vmclear(s->region_pa);
 	cores[v->core].current_pa = 0;

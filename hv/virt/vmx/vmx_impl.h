@@ -1,5 +1,5 @@
 /* VT-x back end, its own parts: vmx.c (cores, VMs, vCPUs, running), control.c (control and debug registers), state.c (segments, MSRs),
- * event.c (injection, windows), apic.c (the LAPIC), ept.c (nested paging), exit.c (exit reasons), probe.c (capabilities), check.c (VM
+ * event.c (injection, windows), apic.c (the LAPIC), pml.c (dirty log), ept.c (nested paging), exit.c (exit reasons), probe.c (capabilities), check.c (VM
  * entry's rules), entry.S (world switch), insn.h (instructions). */
 #ifndef HV_VIRT_VMX_VMX_IMPL_H
 #define HV_VIRT_VMX_VMX_IMPL_H
@@ -31,6 +31,9 @@ struct virt_vcpu {
 	uint16_t vpid;
 	uint64_t vpid_generation;             /* of its core's allocator; 0: has none */
 	uint32_t proc_controls, proc_written; /* wanted, and in the VMCS */
+	uint32_t proc2;                       /* in the VMCS */
+	uint64_t *pml;                        /* the processor's log, a page */
+	bool pml_on;
 	uint32_t event, event_error;          /* to be delivered by the next entry */
 	uint32_t tpr_threshold;               /* in the VMCS */
 	uint64_t rip, rsp, rflags;            /* in the VMCS */
@@ -45,7 +48,7 @@ struct virt_vm {
 	uint64_t eptp;
 	struct nested ept;
 	void *apic_access;       /* page whose place in guest memory the LAPIC's registers take; its contents mean nothing */
-	bool seen[HV_MAX_CORES]; /* this core has dropped what an older table at the same address left in its TLB */
+	uint32_t seen[HV_MAX_CORES]; /* ept.generation for which this core has dropped what its TLB had; 0: never */
 };
 
 struct vmx_features {
@@ -53,6 +56,7 @@ struct vmx_features {
 	uint32_t revision, pin, proc, proc2, exit, entry; /* controls that every VMCS starts with */
 	bool vpid, tpr_shadow, gib_pages, accessed_dirty;
 	bool apicv; /* all that apic.c uses */
+	bool pml;
 };
 extern struct vmx_features vmx_features;
 
@@ -74,6 +78,8 @@ int vmx_probe(void);
 /* vmx.c: makes v's VMCS current outside of its time slice; undone by release. Does nothing inside. */
 void vmx_acquire(const struct vcpu *v);
 void vmx_release(const struct vcpu *v);
+/* Secondary controls of the current VMCS. */
+void vmx_proc2_control(struct vcpu *v, uint32_t bits, bool on);
 /* The guest's SYSCALL MSRs go into the machine. @pre on its core, between load and unload */
 void vmx_load_syscall_msrs(const struct virt_vcpu *s);
 /* The rule that the current VMCS breaks. */
@@ -108,6 +114,10 @@ void vmx_watch(struct vcpu *v, enum virt_watch what, bool on);
 void vmx_shadow(struct vcpu *v, bool on);
 /* An IRET that faulted in nested paging has opened NMIs already (28.2.3): blocks them again. */
 void vmx_block_nmi(struct vcpu *v);
+
+/* pml.c: the dirty log follows vm.nested's, when a time slice begins. What the processor has logged is brought over. @pre loaded */
+void vmx_pml_load(struct vcpu *v);
+void vmx_pml_drain(struct vcpu *v);
 
 /* apic.c: verbs, and: */
 bool vmx_apic_mode(struct vcpu *v, enum lapic_mode mode);

@@ -43,6 +43,34 @@ void vm_stop(struct vm *vm)
 	vm->stopped = true;
 }
 
+int vm_dirty_start(struct vm *vm)
+{
+	vm->logged = true;
+	return 0;
+}
+
+void vm_dirty_stop(struct vm *vm)
+{
+	vm->logged = false;
+}
+
+size_t vm_dirty_words(const struct vm *vm)
+{
+	return 2;
+}
+
+gpa_t vm_dirty_gpa(const struct vm *vm, uint64_t page)
+{
+	return GPA((page < 64 ? 0 : 0x100000000) + page * HV_PAGE_SIZE);
+}
+
+uint64_t vm_dirty_read(struct vm *vm, uint64_t *bits)
+{
+	bits[0] = 0x8000000000000003;
+	bits[1] = 5;
+	return 5;
+}
+
 void vm_destroy(struct vm *vm)
 {
 	vm->destroyed = true;

@@ -13,7 +13,7 @@
 #define KIT_VMS 8
 
 struct vm {
-	bool used, started, stopped, destroyed;
+	bool used, started, stopped, destroyed, logged;
 	struct vm_config config;
 	char name[VM_NAME_MAX + 1], kernel[64];
 	char typed[2048];

@@ -53,6 +53,21 @@ static void input_reaches_the_vm_as_it_is(void **state)
 	assert_int_equal(kit_vm_find("on")->typed_len, 0);
 }
 
+static void dirty_log_of_a_vm(void **state)
+{
+	kit_vm("one");
+	kit_start();
+	assert_string_equal(error_text(kit_command("dirty one read\n")), "the dirty log is off: dirty VM start");
+	assert_string_equal(error_text(kit_command("dirty one what\n")), "dirty VM start, read or stop");
+	assert_string_equal(kit_command("dirty one start\n"), "{\"event\":\"dirty\",\"vm\":\"one\",\"on\":true}\n");
+	assert_true(kit_vm_find("one")->logged);
+	assert_string_equal(error_text(kit_command("dirty one start\n")), "the dirty log is on already");
+	assert_string_equal(kit_command("dirty one read\n"), "{\"event\":\"dirty\",\"vm\":\"one\",\"on\":true,\"pages\":5,\"ranges\":"
+							     "[[0,2],[258048,2],[4295237632,1]],\"more\":false}\n");
+	assert_string_equal(kit_command("dirty one stop\n"), "{\"event\":\"dirty\",\"vm\":\"one\",\"on\":false}\n");
+	assert_false(kit_vm_find("one")->logged);
+}
+
 static void input_that_does_not_fit_is_reported(void **state)
 {
 	kit_vm("one");
@@ -199,6 +214,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, kit_mgmt_setup, kit_mgmt_teardown)
 		T(list_has_the_states),
 		T(input_reaches_the_vm_as_it_is),
+		T(dirty_log_of_a_vm),
 		T(input_that_does_not_fit_is_reported),
 		T(commands_name_a_running_vm),
 		T(a_host_without_a_switch_says_so),

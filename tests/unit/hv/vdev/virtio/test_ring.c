@@ -158,6 +158,45 @@ static void indirect_tables(void **state)
 	assert_int_equal(chain.out_bytes, 20);
 }
 
+static bool marked(uint64_t gpa)
+{
+	uint64_t page;
+	assert_true(gmem_page(gmem, GPA(gpa), &page));
+	return gmem_log_take(gmem, page / 64) >> (page % 64) & 1;
+}
+
+/* The dirty log gets what the device wrote when it gives the chain back, not when it takes it; and the used ring. */
+static void what_the_device_writes_is_dirty(void **state)
+{
+	assert_int_equal(start(false, true), 0);
+	desc(TABLE, 0, DATA + 0x40000, 16, NEXT, 2);
+	desc(TABLE, 2, DATA + 0x80000, 0x2000, WRITE, 0);
+	desc(DESC, 1, TABLE, 48, INDIRECT, 0);
+	desc(DESC, 2, DATA + 0x100000, 4, NEXT, 3);
+	desc(DESC, 3, DATA + 0x140000, 4, WRITE, 0);
+	assert_int_equal(gmem_log_start(gmem), 0);
+	offer(1);
+	offer(2);
+	assert_int_equal(pop(), VRING_CHAIN);
+	assert_false(marked(DATA + 0x80000));
+	vring_push(&ring, 1, 8);
+	assert_true(marked(DATA + 0x80000));
+	assert_false(marked(DATA + 0x40000));
+	assert_int_equal(pop(), VRING_CHAIN);
+	vring_push(&ring, 2, 4);
+	assert_true(marked(DATA + 0x140000));
+	assert_false(marked(DATA + 0x100000));
+	vring_publish(&ring);
+	assert_true(marked(USED));
+	vring_arm(&ring, false);
+	assert_true(marked(USED));
+	desc(TABLE, 2, DATA, 8, WRITE | NEXT, 2); /* the guest changed it into a circle meanwhile */
+	vring_push(&ring, 1, 8);
+	gmem_log_stop(gmem);
+	vring_push(&ring, 2, 8);
+	assert_false(marked(DATA + 0x140000));
+}
+
 static void too_many_pieces_is_not_broken(void **state)
 {
 	assert_int_equal(start(false, false), 0);
@@ -294,7 +333,7 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {T(a_chain_arrives_whole), T(a_buffer_across_host_pieces), T(a_ring_across_host_pieces),
-		T(indirect_tables), T(too_many_pieces_is_not_broken), T(hostile_chains_are_named), T(hostile_heads_and_indices),
+		T(indirect_tables), T(what_the_device_writes_is_dirty), T(too_many_pieces_is_not_broken), T(hostile_chains_are_named), T(hostile_heads_and_indices),
 		T(hostile_ring_addresses), T(event_index_decides_interrupts), T(arming_shows_and_looks_again)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -102,6 +102,8 @@ static void controls(void **state)
 	NAMES(b.proc2_controls |= PROC2_X2APIC | PROC2_APIC_ACCESS, "proc2_controls");
 	NAMES((b.proc2_controls |= PROC2_VIRTUAL_INTERRUPTS, b.pin_controls &= ~(uint64_t)PIN_INTERRUPT), "proc2_controls");
 	NAMES((b.proc2_controls |= PROC2_APIC_ACCESS, b.apic_access = 8), "apic_access");
+	NAMES((b.proc2_controls |= PROC2_PML, b.pml = 1), "pml");
+	NAMES((b.proc2_controls = PROC2_PML), "proc2_controls");
 	NAMES(b.vpid = 0, "vpid");
 	NAMES(b.eptp = 0x100000 | 3 << 3 | 1, "eptp");
 	NAMES(b.eptp = 0x100000 | 2 << 3 | 6, "eptp");

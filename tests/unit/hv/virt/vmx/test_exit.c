@@ -84,6 +84,7 @@ static void virtualized_lapic(void **state)
 	e = decode(45, 0x62);
 	assert_int_equal(e.reason, VEXIT_EOI);
 	assert_int_equal(e.u.vector, 0x62);
+	assert_int_equal(decode(62, 0).reason, VEXIT_LOG_FULL);
 	e = decode(56, 0x320);
 	assert_int_equal(e.reason, VEXIT_APIC_WRITE);
 	assert_int_equal(e.u.offset, 0x320);
