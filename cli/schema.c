@@ -32,6 +32,7 @@ static const struct {
 	[CONFIG_TYPE_PCI] = {"string", "^[0-9A-Fa-f]{4}:[0-9A-Fa-f]{2}:[01][0-9A-Fa-f]\\.[0-7]$", "PCI address"},
 	[CONFIG_TYPE_IPV4] = {"string", "^" IPV4 "$", "IPv4 address"},
 	[CONFIG_TYPE_CIDR] = {"string", "^" IPV4 "/([1-9]|[12][0-9]|3[0-2])$", "IPv4 address/prefix"},
+	[CONFIG_TYPE_PREFIX] = {"string", "^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$", "network"},
 	[CONFIG_TYPE_PORTAL] = {"string", "^" IPV4 "(:[1-9][0-9]{0,4})?$", "address:port"},
 	[CONFIG_TYPE_REF] = {"string", NULL, "reference"},
 	[CONFIG_TYPE_FILE_REF] = {"string", "^[^:]+:.+$", "file"},

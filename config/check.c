@@ -97,6 +97,7 @@ int config_check(const struct config *config, const struct config_sink *sink)
 	check_network(&c);
 	check_vlans(&c);
 	check_teaming(&c);
+	check_mirrors(&c);
 	check_storage(&c);
 	check_vms(&c);
 	return c.report.errors ? -EINVAL : 0;

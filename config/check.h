@@ -12,6 +12,7 @@ struct checker {
 void check_network(struct checker *c); /* check_network.c: uplinks, vSwitches, port groups, VMkernel NICs */
 void check_vlans(struct checker *c);   /* check_vlan.c: VLANs and MTUs of uplinks and port groups */
 void check_teaming(struct checker *c); /* check_teaming.c: uplinks of vSwitches and port groups */
+void check_mirrors(struct checker *c); /* check_mirror.c: mirror sessions */
 void check_storage(struct checker *c); /* check_storage.c: datastores */
 void check_vms(struct checker *c);     /* check_vm.c */
 

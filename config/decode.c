@@ -252,6 +252,7 @@ static void decode_address(struct decoder *d, const struct config_field *field, 
 		[CONFIG_TYPE_PCI] = "a PCI address",
 		[CONFIG_TYPE_IPV4] = "an IPv4 address",
 		[CONFIG_TYPE_CIDR] = "an IPv4 address with a prefix length",
+		[CONFIG_TYPE_PREFIX] = "text like \"10.0.0.0/8\"",
 		[CONFIG_TYPE_PORTAL] = "text like \"10.0.2.2:3260\""};
 	const char *hint = NULL, *problem, *text = get_text(d, field, json, wanted[type]);
 	struct net_vmknic_config *vmk = out; /* CIDR: the whole struct */
@@ -269,6 +270,9 @@ static void decode_address(struct decoder *d, const struct config_field *field, 
 		break;
 	case CONFIG_TYPE_CIDR:
 		problem = value_cidr(text, &vmk->address, &vmk->prefix, &hint);
+		break;
+	case CONFIG_TYPE_PREFIX:
+		problem = value_prefix(text, out, &hint);
 		break;
 	default:
 		problem = value_portal(text, out, &hint);
@@ -374,6 +378,7 @@ void decode_scalar(struct decoder *d, const struct config_field *field, enum con
 	case CONFIG_TYPE_PCI:
 	case CONFIG_TYPE_IPV4:
 	case CONFIG_TYPE_CIDR:
+	case CONFIG_TYPE_PREFIX:
 	case CONFIG_TYPE_PORTAL:
 		decode_address(d, field, type, json, out);
 		break;

@@ -11,6 +11,8 @@ const char *value_mac(const char *text, uint8_t mac[6], const char **hint);
 const char *value_pci(const char *text, struct vsw_uplink_config *uplink, const char **hint);
 const char *value_ipv4(const char *text, uint32_t *address, const char **hint);
 const char *value_cidr(const char *text, uint32_t *address, uint8_t *prefix, const char **hint);
+/* An IPv4 or IPv6 network with the length of its prefix, or one address. */
+const char *value_prefix(const char *text, struct vsw_prefix *prefix, const char **hint);
 /* The port is 3260 (iSCSI, RFC 7143 section 4.2.2) when it is not given. */
 const char *value_portal(const char *text, struct storage_portal *portal, const char **hint);
 /* "20" or "10-19". */

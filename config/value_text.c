@@ -35,6 +35,19 @@ static void put_with_address(char *out, size_t size, uint32_t address, char betw
 	snprintf(out, size, "%s%c%u", text, between, number);
 }
 
+static void put_prefix(char *out, size_t size, const struct vsw_prefix *p)
+{
+	const uint8_t *b = p->bytes;
+	size_t n = 0;
+	if (p->family == 4) {
+		snprintf(out, size, "%u.%u.%u.%u/%u", b[0], b[1], b[2], b[3], p->length);
+		return;
+	}
+	for (unsigned i = 0; i < 8; i++)
+		n += (size_t)snprintf(out + n, size - n, "%s%x", i ? ":" : "", b[2 * i] << 8 | b[2 * i + 1]);
+	snprintf(out + n, size - n, "/%u", p->length);
+}
+
 static void put_reference(char *out, size_t size, const struct config *c, const char *section, unsigned index)
 {
 	for (unsigned i = 0; i < config_root.field_count; i++) {
@@ -93,6 +106,9 @@ void value_show(
 		break;
 	case CONFIG_TYPE_CIDR:
 		put_with_address(out, size, vmk->address, '/', vmk->prefix);
+		break;
+	case CONFIG_TYPE_PREFIX:
+		put_prefix(out, size, value);
 		break;
 	case CONFIG_TYPE_PORTAL:
 		put_with_address(out, size, portal->address, ':', portal->port);

@@ -171,6 +171,16 @@ static void command_neighbors(const char *args)
 	control_switch_neighbors(control.inv);
 }
 
+static void command_mirrors(const char *args)
+{
+	control_switch_mirrors(control.inv);
+}
+
+static void command_capture(const char *args)
+{
+	control_switch_capture(control.inv, args);
+}
+
 static void command_help(const char *args);
 
 static const struct {
@@ -187,6 +197,8 @@ static const struct {
 	{"dirty", "dirty VM start|read|stop: which pages of its memory a VM writes", command_dirty, true},
 	{"macs", "macs: the switch's MAC table", command_macs, true},
 	{"neighbors", "neighbors: who is at the other end of the uplinks (LLDP, CDP)", command_neighbors, true},
+	{"mirrors", "mirrors: mirror sessions and their counters", command_mirrors, true},
+	{"capture", "capture SESSION [SEQUENCE [OFFSET]]: captured frames of a mirror session", command_capture, true},
 	{"help", "help: this list", command_help, false},
 };
 

@@ -18,4 +18,8 @@ void control_dirty(struct machine *m, const char *verb);
 void control_switch_macs(const struct inventory *inv);
 void control_switch_neighbors(const struct inventory *inv);
 
+/* control_capture.c */
+void control_switch_mirrors(const struct inventory *inv);
+void control_switch_capture(const struct inventory *inv, const char *args);
+
 #endif

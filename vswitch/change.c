@@ -17,6 +17,8 @@
  */
 #include "change.h"
 
+#include "mirror.h"
+
 #include <errno.h>
 #include <hv/mem.h>
 #include <stdarg.h>
@@ -284,6 +286,16 @@ static int plan_uplinks(struct vsw_change *c, struct vsw_refusal *why)
 	return 0;
 }
 
+/* ---- mirror sessions ---- */
+
+static int plan_mirrors(struct vsw_change *c, struct vsw_refusal *why)
+{
+	unsigned failed = 0;
+	int err = vsw_mirrors_prepare(c->v, &c->config, c->mirrors, &failed);
+
+	return err ? refuse(why, err, "mirrors", failed, "no memory for mirror session \"%s\"", c->config.mirrors[failed].name) : 0;
+}
+
 /* ---- entries ---- */
 
 int vsw_change_prepare(struct vsw *v, const struct vsw_config *config, const struct vsw_placement *placement, struct vsw_refusal *why,
@@ -310,6 +322,8 @@ int vsw_change_prepare(struct vsw *v, const struct vsw_config *config, const str
 		err = plan_uplinks(c, why);
 	if (!err)
 		err = reserve_macs(c, why);
+	if (!err)
+		err = plan_mirrors(c, why);
 	if (err) {
 		vsw_change_abort(c);
 		return err;
@@ -332,6 +346,7 @@ void vsw_change_abort(struct vsw_change *c)
 		if (v->uplinks[i])
 			vsw_uplink_mtu_abort(v->uplinks[i]);
 	}
+	vsw_mirrors_abort(v, c->mirrors);
 	vsw_domains_collect(v);
 	for (unsigned i = 0; i < c->config.portgroup_count; i++) {
 		if (c->portgroups[i] && !vsw_change_kept_portgroup(c, c->portgroups[i]))

@@ -19,6 +19,7 @@ struct vsw_change {
 	struct vsw_switch *switches[VSW_MAX_SWITCHES];
 	struct vsw_portgroup *portgroups[VSW_MAX_PORTGROUPS];
 	struct vsw_uplink *uplinks[VSW_MAX_UPLINKS];
+	struct vsw_mirror *mirrors[VSW_MAX_MIRRORS];
 	/* The port groups as they will be: derived from `config`, no port uses them. */
 	struct vsw_portgroup next[VSW_MAX_PORTGROUPS];
 	struct vsw_port_plan ports[VSW_MAX_PORTS];

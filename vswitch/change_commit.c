@@ -9,6 +9,8 @@
  */
 #include "change.h"
 
+#include "mirror.h"
+
 #include <hv/mem.h>
 #include <string.h>
 
@@ -174,6 +176,7 @@ void vsw_change_commit(struct vsw_change *c)
 	replace_objects(c);
 	replace_uplinks(c);
 	for_each_access_port(c, port_arrive);
+	vsw_mirrors_commit(v, c->mirrors);
 	vsw_team_update(v);
 	vsw_flush(v); /* a vmk that was told of a new link may have sent */
 	free_unused(c, switches, portgroups);

@@ -2,6 +2,7 @@
 #include "filter.h"
 
 #include "gro.h"
+#include "mirror.h"
 
 struct filter {
 	uint16_t bit; /* in vsw_port.filters_in or filters_out */
@@ -9,8 +10,8 @@ struct filter {
 };
 
 /* The end of each list: a bit of no filter. */
-static const struct filter filters_in[] = {{0, NULL}};
-static const struct filter filters_out[] = {{VSW_FILTER_GRO, vsw_gro_filter}, {0, NULL}};
+static const struct filter filters_in[] = {{VSW_FILTER_MIRROR, vsw_mirror_in}, {0, NULL}};
+static const struct filter filters_out[] = {{VSW_FILTER_MIRROR, vsw_mirror_out}, {VSW_FILTER_GRO, vsw_gro_filter}, {0, NULL}};
 
 static unsigned run(const struct filter *f, uint16_t on, struct vsw_port *p, struct rte_mbuf **frames, unsigned n)
 {

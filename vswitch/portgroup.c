@@ -6,6 +6,8 @@
  */
 #include "switch.h"
 
+#include "mirror.h"
+
 #include <errno.h>
 
 /* ---- what a port group says ---- */
@@ -88,6 +90,7 @@ int vsw_port_add(struct vsw *v, struct vsw_port *p)
 	if (p->portgroup)
 		p->team_up = vsw_team_up(p->portgroup->team);
 	vsw_team_assign(p);
+	vsw_mirrors_update(v);
 	return 0;
 }
 
@@ -102,6 +105,7 @@ void vsw_port_remove(struct vsw_port *p)
 	}
 	fdb_remove_port(&p->sw->fdb, p->index);
 	v->ports[p->index] = NULL;
+	vsw_mirrors_update(v);
 }
 
 struct vsw_port *vsw_trunk_owner(const struct vsw_switch *sw, uint64_t mac, uint16_t domain)

@@ -11,6 +11,7 @@
 #include "discovery.h"
 #include "gro.h"
 #include "lacp_switch.h"
+#include "mirror.h"
 
 #include <errno.h>
 #include <hv/mem.h>
@@ -102,7 +103,7 @@ bool vsw_config_in_range(const struct vsw_config *c)
 			!teaming_in_range(c, &c->portgroups[i].teaming))
 			return false;
 	}
-	return true;
+	return vsw_mirrors_in_range(c);
 }
 
 struct vsw_switch *vsw_switch_new(struct vsw *v)
@@ -230,6 +231,7 @@ void vsw_destroy(struct vsw *v)
 			vsw_uplink_detach(v->uplinks[i]);
 	}
 	hv_timer_cancel(&v->notify); /* a detached uplink makes another the active one, which begins to notify */
+	vsw_mirrors_free(v);
 	switches_free(v);
 	vsw_gro_destroy(v);
 	pools_free(v);

@@ -27,7 +27,6 @@
 #define VSW_PORT_NONE UINT16_MAX
 #define VSW_PORT_OUTSIDE (UINT16_MAX - 1) /* in the MAC table: beyond the uplinks; teaming picks which */
 #define VSW_AGEING_DEFAULT_S 300          /* IEEE 802.1Q-2018 table 8-6 */
-#define VSW_PORT_NAME_MAX 63
 #define VSW_MTU_DEFAULT 1500
 
 #define VSW_BIT_LOCAL 0x8000u /* vsw_port.bit of every port that is no uplink */
@@ -91,6 +90,7 @@ enum vsw_port_flag {
 /* Filters, by what they do: bits of vsw_port.filters_in and filters_out (filter.c has their order). */
 enum vsw_filter_bit {
 	VSW_FILTER_GRO = 1u << 0,
+	VSW_FILTER_MIRROR = 1u << 7,
 };
 
 struct vsw_port {
@@ -131,6 +131,7 @@ struct vsw_port {
 	bool moved;                                        /* its uplink changed: its addresses are to be announced (notify.c) */
 	bool team_up;                                      /* some uplink of its team is usable, as link_changed was told */
 	void (*link_changed)(struct vsw_port *p, bool up); /* some uplink of its team is usable; may be NULL */
+	uint16_t mirror_in, mirror_out;                    /* sessions that it is a source of (mirror.c) */
 	struct vsw_discovery *discovery;                   /* an uplink: its neighbours (discovery.c) */
 	/* Its port group, MTU or MAC is another now; moved: it is in other VLANs. May be NULL. */
 	void (*reconfigured)(struct vsw_port *p, bool moved);
@@ -172,6 +173,7 @@ struct vsw_switch {
 	bool learns_local;    /* some port has or had VSW_PF_FORGED: addresses may have been learned at it */
 	struct vsw_beacon beacon;
 	struct vsw_lacp lacp;
+	uint16_t mirror_vlans, mirrors_out; /* sessions with VLANs as sources; with sources that frames go out by */
 	uint16_t domain_of[VSW_VLAN_MAX + 1]; /* VLAN -> domain id */
 };
 
@@ -191,6 +193,7 @@ struct vsw {
 	struct vsw_portgroup *portgroups[VSW_MAX_PORTGROUPS];
 	struct vsw_team teams[VSW_MAX_TEAMS];
 	struct vsw_uplink *uplinks[VSW_MAX_UPLINKS];
+	struct vsw_mirror *mirrors[VSW_MAX_MIRRORS];
 	struct vsw_config config;
 	void *gro; /* rte_gro's table (gro.c) */
 	struct hv_timer tick, watch, notify;

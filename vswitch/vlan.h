@@ -46,6 +46,12 @@ static inline uint16_t vsw_vlan_pop(struct rte_mbuf *m)
 	return tci & 0xfff;
 }
 
+/* The tag that vsw_vlan_push puts in, in host order. */
+static inline uint16_t vsw_vlan_tci(const struct rte_mbuf *m, uint16_t vlan)
+{
+	return (uint16_t)(vlan | (m->vlan_tci_outer & VLAN_PRIORITY_MASK));
+}
+
 /* Puts a tag in, its priority bits (PCP, DEI) from vlan_tci_outer. False: no headroom. @pre frame not shared, 12 contiguous bytes */
 static inline bool vsw_vlan_push(struct rte_mbuf *m, uint16_t vlan)
 {

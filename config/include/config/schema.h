@@ -25,6 +25,7 @@ enum config_type {
 	CONFIG_TYPE_PCI,      /* 0000:00:02.0                          [struct vsw_uplink_config's pci_*] */
 	CONFIG_TYPE_IPV4,     /* 10.0.2.2                              [uint32_t] */
 	CONFIG_TYPE_CIDR,     /* 10.0.2.15/24                          [struct net_vmknic_config's address, prefix] */
+	CONFIG_TYPE_PREFIX,   /* 10.0.0.0/8, fe80::/10, or an address [struct vsw_prefix] */
 	CONFIG_TYPE_PORTAL,   /* 10.0.2.2:3260                         [struct storage_portal] */
 	CONFIG_TYPE_REF,      /* a name of the section `refers_to`     [uint8_t: its index] */
 	CONFIG_TYPE_FILE_REF, /* module:NAME or DATASTORE:path         [struct config_file_ref] */

@@ -35,6 +35,10 @@ static const char good[] =
 	"'vswitches':[{'name':'s0','uplinks':['u0','u1'],'teaming':" teaming "}],"                                                         \
 	"'portgroups':[{'name':'storage','vswitch':'s0'},{'name':'web','vswitch':'s0','vlan':20}]"
 
+#define MIRROR(sources, destination)                                                                                                       \
+	"'vms':[{'name':'a'",                                                                                                              \
+		"'mirrors':[{'name':'m','vswitch':'s1','sources':[" sources "],'destination':{" destination "}}],'vms':[{'name':'a'"
+
 static const struct {
 	const char *from, *to, *expected; /* expected: how the first problem begins */
 } rules[] = {
@@ -172,6 +176,23 @@ static const struct {
 	{"}}]," TWO, "},'vlans':['1-30']}]," TEAM("{'failback':true}"),
 		"error portgroups[0]: port group \"storage\" uses uplink \"u1\", which does not carry its VLAN 0"},
 	{"'vlan':20", "'vlan':20,'teaming':{'unused':['u1']}", "error portgroups[1].teaming: port group \"web\" has no active uplink"},
+	{MIRROR("{'port':'a.nic1'}", "'capture':'1MiB'"), "error mirrors[0].sources[0].port: there is no port \"a.nic1\""},
+	{MIRROR("{'port':'vmk0'}", "'capture':'1MiB'"), "error mirrors[0].sources[0].port: port \"vmk0\" is on vSwitch \"s0\", not \"s1\""},
+	{MIRROR("{'port':'a.nic0'}", "'port':'a.nic0'"), "error mirrors[0].sources[0].port: port \"a.nic0\" is the session's destination"},
+	{MIRROR("{'portgroup':'storage'}", "'capture':'1MiB'"),
+		"error mirrors[0].sources[0].portgroup: port group \"storage\" is on vSwitch \"s0\", not \"s1\""},
+	{MIRROR("{'uplink':'u0'}", "'capture':'1MiB'"), "error mirrors[0].sources[0].uplink: uplink \"u0\" is not one of vSwitch \"s1\""},
+	{MIRROR("{'vlan':20,'direction':'in'}", "'capture':'1MiB'"), "error mirrors[0].sources[0].direction: a VLAN has no direction"},
+	{MIRROR("{'vlan':21}", "'capture':'1MiB'"), "warning mirrors[0].sources[0].vlan: no port group of vSwitch \"s1\" has VLAN 21"},
+	{MIRROR("{'portgroup':'web'}", "'port':'c.nic0'"), "error mirrors[0].destination.port: there is no port \"c.nic0\""},
+	{MIRROR("{'portgroup':'web'}", "'port':'vmk1'"), "error mirrors[0].destination.port: \"vmk1\" is the host's own"},
+	{MIRROR("{'portgroup':'web'}", "'capture':'1MiB'},'filter':{'protocol':'icmp','port':7"),
+		"error mirrors[0].filter.port: ICMP has no ports"},
+	{MIRROR("{'portgroup':'web'}", "'capture':'1MiB'},'filter':{'protocol':'arp','address':'fe80::1'"),
+		"error mirrors[0].filter.address: ARP carries IPv4 addresses only"},
+	{MIRROR("{'uplink':'u1'}",
+		 "'capture':'1MiB'}},{'name':'m','vswitch':'s1','sources':[{'uplink':'u1'}],'destination':{'capture':'1MiB'"),
+		"error mirrors[1].name: there are two mirror sessions called \"m\""},
 	{"'name':'b'", "'name':'a'", "error vms[1].name: there are two VMs called \"a\""},
 	{"'2MiB'", "'2049KiB'", "error vms[1].memory: the memory of \"b\" is not a multiple of 2MiB (write 2MiB or 4MiB)"},
 };
@@ -217,6 +238,21 @@ static void rules_fire(void **state)
 	}
 }
 
+static void no_mirroring_to_a_trunk(void **state)
+{
+	char *json = changed("{'name':'web',", "{'name':'t','vswitch':'s1','trunk':[30]},{'name':'web',"), *with;
+	char *at = strstr(json, "{'portgroup':'web','mac'");
+	memcpy(at, "{'portgroup':'t'  ,'mac'", 24);
+	at = strstr(json, "'vms':[");
+	with = malloc(strlen(json) + 200);
+	sprintf(with, "%.*s'mirrors':[{'name':'m','vswitch':'s1','sources':[{'uplink':'u1'}],'destination':{'port':'a.nic0'}}],%s",
+		(int)(at - json), json, at);
+	assert_int_equal(check(with), -EINVAL);
+	assert_non_null(strstr(problems.text, "error mirrors[0].destination.port: port \"a.nic0\" is on the trunk \"t\""));
+	free(with);
+	free(json);
+}
+
 static void read_only_may_be_shared(void **state)
 {
 	char *json = changed("'file':'a.raw'", "'file':'t.iso','read_only':true");
@@ -248,6 +284,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_passes),
 		cmocka_unit_test(rules_fire),
+		cmocka_unit_test(no_mirroring_to_a_trunk),
 		cmocka_unit_test(read_only_may_be_shared),
 		cmocka_unit_test(needs_a_vmknic),
 		cmocka_unit_test(vmk_needs_an_uplink),

@@ -22,6 +22,39 @@ static void macs(void **state)
 		assert_non_null(value_mac(bad[i], mac, &hint));
 }
 
+static void prefixes(void **state)
+{
+	static const char *const bad[] = {"", "10.0.0.0/33", "10.0.0.1/8", "10.0.0/8", "10.0.0.0/", "10.0.0.0/8x", "1.2.3.4 ", "256.0.0.0",
+		":", ":1", ":::", "1::2::3", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "1:2:3:4:5:6:7:8::", "12345::", "g::", "fe80::/129",
+		"fe80::1/10", "1:", "::1:", "fe80::/-1"};
+	static const struct {
+		const char *text;
+		uint8_t family, length, bytes[16];
+	} good[] = {
+		{"10.0.0.0/8", 4, 8, {10}},
+		{"192.0.2.1", 4, 32, {192, 0, 2, 1}},
+		{"0.0.0.0/0", 4, 0, {0}},
+		{"::", 6, 128, {0}},
+		{"::/0", 6, 0, {0}},
+		{"::1", 6, 128, {[15] = 1}},
+		{"fe80::/10", 6, 10, {0xfe, 0x80}},
+		{"2001:DB8::7:0/112", 6, 112, {0x20, 1, 0xd, 0xb8, [13] = 7}},
+		{"1:2:3:4:5:6:7:8", 6, 128, {0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0, 7, 0, 8}},
+		{"1:2:3:4:5:6:7::", 6, 128, {0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0, 7}},
+	};
+	struct vsw_prefix prefix;
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (!value_prefix(bad[i], &prefix, &hint))
+			fail_msg("\"%s\" was taken", bad[i]);
+	for (unsigned i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		if (value_prefix(good[i].text, &prefix, &hint))
+			fail_msg("\"%s\" was refused", good[i].text);
+		assert_int_equal(prefix.family, good[i].family);
+		assert_int_equal(prefix.length, good[i].length);
+		assert_memory_equal(prefix.bytes, good[i].bytes, 16);
+	}
+}
+
 static void addresses(void **state)
 {
 	static const char *const bad[] = {"", "1.2.3", "1.2.3.256", "1.2.3.4.5", "01.2.3.4", "1.2.3.4 ", "a.b.c.d", "1..2.3", "-1.2.3.4",
@@ -157,6 +190,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(macs),
+		cmocka_unit_test(prefixes),
 		cmocka_unit_test(addresses),
 		cmocka_unit_test(pci),
 		cmocka_unit_test(sizes),

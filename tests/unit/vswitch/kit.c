@@ -133,10 +133,12 @@ static void guest_flush(void *arg)
 struct guest *kit_guest(unsigned portgroup, const uint8_t mac[6], uint32_t features)
 {
 	struct guest *g = calloc(1, sizeof(*g));
+	char name[16];
 
 	g->room = 100000;
 	g->client = (struct netport_client){.rx_burst = guest_rx, .rx_flush = guest_flush, .arg = g};
-	assert_int_equal(vsw_guest_port_create(kit_vsw, portgroup, "guest", mac, &g->np), 0);
+	snprintf(name, sizeof(name), "guest%u", guest_count);
+	assert_int_equal(vsw_guest_port_create(kit_vsw, portgroup, name, mac, &g->np), 0);
 	g->np->ops->set_client(g->np, &g->client);
 	g->np->ops->set_features(g->np, features);
 	guests[guest_count++] = g;

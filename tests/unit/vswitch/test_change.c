@@ -377,7 +377,7 @@ static void what_cannot_be_is_refused_and_changes_nothing(void **state)
 	begin();
 	snprintf(wanted.portgroups[PG_WEB].name, sizeof(wanted.portgroups[0].name), "renamed");
 	wanted.portgroups[PG_DB].vlan = 20;
-	refused(-EBUSY, "", "port group \"web\" is in use by port guest");
+	refused(-EBUSY, "", "port group \"web\" is in use by port guest0");
 	begin();
 	wanted.portgroups[0].vswitch = 1;
 	refused(-EINVAL, "", "a reference is out of range");
@@ -386,7 +386,7 @@ static void what_cannot_be_is_refused_and_changes_nothing(void **state)
 	assert_memory_equal(b->np->mac, mac_c, 6);
 	begin();
 	wanted.portgroups[PG_DB].vlan = 20;
-	refused(-EEXIST, "portgroups[1]", "ports guest and guest would both have the MAC address 52:54:00:00:00:0c in one VLAN");
+	refused(-EEXIST, "portgroups[1]", "ports guest1 and guest2 would both have the MAC address 52:54:00:00:00:0c in one VLAN");
 	/* The ring device of the bench takes no larger MTU while it runs. */
 	begin();
 	wanted.uplinks[0].mtu = 9000;

@@ -100,6 +100,56 @@ struct vsw_portgroup_config {
 	struct vsw_teaming_config teaming;
 };
 
+/* ---- port mirroring ---- */
+#define VSW_MAX_MIRRORS 8
+#define VSW_MAX_MIRROR_SOURCES 16
+#define VSW_PORT_NAME_MAX 71 /* "<vm>.nic7", or a VMkernel NIC's or an uplink's name */
+#define VSW_CAPTURE_MIN_BYTES (128u << 10)
+
+/* An IPv4 or IPv6 network; bits behind the prefix are 0. */
+struct vsw_prefix {
+	uint8_t bytes[16];
+	uint8_t family; /* 4, 6 */
+	uint8_t length;
+};
+
+enum vsw_match_protocol { VSW_MATCH_ANY, VSW_MATCH_TCP, VSW_MATCH_UDP, VSW_MATCH_ICMP, VSW_MATCH_ARP };
+
+/* Frames that have all that is given. */
+struct vsw_match_config {
+	uint16_t vlan;
+	bool has_vlan, has_mac, has_address;
+	uint8_t mac[6];            /* as source or destination */
+	struct vsw_prefix address; /* the same, also in ARP */
+	uint8_t protocol;          /* enum vsw_match_protocol */
+	uint16_t port;             /* TCP, UDP or SCTP, as source or destination; 0: any */
+};
+
+enum vsw_mirror_source_kind { VSW_MIRROR_PORT, VSW_MIRROR_PORTGROUP, VSW_MIRROR_UPLINK, VSW_MIRROR_VLAN };
+enum vsw_mirror_direction { VSW_MIRROR_BOTH, VSW_MIRROR_IN, VSW_MIRROR_OUT }; /* in: from the port into the switch */
+
+struct vsw_mirror_source {
+	char port[VSW_PORT_NAME_MAX + 1];
+	enum vsw_mirror_source_kind kind;
+	uint8_t portgroup, uplink; /* indexes */
+	uint16_t vlan;
+	uint8_t direction; /* enum vsw_mirror_direction; of a VLAN: both */
+};
+
+/* A session: copies of frames of its sources, all in one vSwitch, go to a port or into memory. */
+struct vsw_mirror_config {
+	char name[VSW_NAME_MAX + 1];
+	uint8_t vswitch; /* index */
+	struct vsw_mirror_source sources[VSW_MAX_MIRROR_SOURCES];
+	unsigned source_count;
+	char destination[VSW_PORT_NAME_MAX + 1]; /* a guest's port */
+	bool captures;                           /* instead: into memory */
+	uint64_t capture_bytes;
+	struct vsw_match_config filter;
+	uint16_t snap_length; /* the first bytes of each frame; 0: all */
+	uint32_t sample;      /* one of so many; 0, 1: every frame */
+};
+
 #define VSW_SYSTEM_NAME_MAX 63
 
 struct vsw_config {
@@ -112,6 +162,8 @@ struct vsw_config {
 	unsigned switch_count;
 	struct vsw_portgroup_config portgroups[VSW_MAX_PORTGROUPS];
 	unsigned portgroup_count;
+	struct vsw_mirror_config mirrors[VSW_MAX_MIRRORS];
+	unsigned mirror_count;
 };
 
 #endif

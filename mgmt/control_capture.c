@@ -1,0 +1,167 @@
+/*
+ * Mirror sessions on the control console: `mirrors` shows them, `capture SESSION SEQUENCE OFFSET` hands out captured frames, a bounded
+ * piece with each answer. The host keeps nothing about a reader: it asks for what comes next, as often as it likes.
+ */
+#include "control.h"
+
+#include <hv/log.h>
+#include <mgmt/mgmt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <vswitch/mirrors.h>
+
+#define PIECE_BYTES 2304u /* of frames, in one answer; the line is a third longer */
+
+struct answer {
+	yyjson_mut_doc *doc;
+	yyjson_mut_val *list;
+	uint64_t sequence; /* asked for */
+	uint32_t offset;   /* in that frame */
+	size_t room;
+};
+
+/* RFC 4648 section 4. out has room for 4 * ((len + 2) / 3) + 1. */
+static void base64(char *out, const uint8_t *bytes, size_t len)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+	for (size_t i = 0; i < len; i += 3) {
+		uint32_t b1 = i + 1 < len ? bytes[i + 1] : 0, b2 = i + 2 < len ? bytes[i + 2] : 0;
+		uint32_t group = (uint32_t)bytes[i] << 16 | b1 << 8 | b2;
+
+		*out++ = digits[group >> 18];
+		*out++ = digits[group >> 12 & 63];
+		*out++ = i + 1 < len ? digits[group >> 6 & 63] : '=';
+		*out++ = i + 2 < len ? digits[group & 63] : '=';
+	}
+	*out = '\0';
+}
+
+/* A frame as a whole, or a piece of it when it is the first. */
+static bool frame_add(void *arg, const struct vsw_captured *f)
+{
+	struct answer *a = arg;
+	uint32_t offset = f->sequence == a->sequence ? HV_MIN(a->offset, f->len) : 0;
+	uint32_t len = HV_MIN(f->len - offset, PIECE_BYTES);
+	char text[4 * ((PIECE_BYTES + 2) / 3) + 1];
+	yyjson_mut_val *o;
+
+	if (len > a->room || !a->doc)
+		return false;
+	o = yyjson_mut_arr_add_obj(a->doc, a->list);
+	base64(text, f->bytes + offset, len);
+	yyjson_mut_obj_add_uint(a->doc, o, "sequence", f->sequence);
+	yyjson_mut_obj_add_uint(a->doc, o, "time_ns", f->time_ns);
+	yyjson_mut_obj_add_strcpy(a->doc, o, "port", f->port);
+	yyjson_mut_obj_add_str(a->doc, o, "direction", f->direction == VSW_MIRROR_IN ? "in" : "out");
+	yyjson_mut_obj_add_uint(a->doc, o, "frame_bytes", f->frame_bytes);
+	yyjson_mut_obj_add_uint(a->doc, o, "captured_bytes", f->len);
+	yyjson_mut_obj_add_uint(a->doc, o, "offset", offset);
+	yyjson_mut_obj_add_strcpy(a->doc, o, "data", text);
+	a->room -= len;
+	return offset + len == f->len;
+}
+
+static void state_add(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct vsw_capture_state *s)
+{
+	yyjson_mut_obj_add_uint(doc, o, "first", s->first);
+	yyjson_mut_obj_add_uint(doc, o, "next", s->next);
+	yyjson_mut_obj_add_uint(doc, o, "overwritten", s->overwritten);
+}
+
+struct find {
+	const char *name;
+	bool found;
+	struct vsw_capture_state state;
+};
+
+static void find_session(void *arg, const struct vsw_mirror_info *info)
+{
+	struct find *f = arg;
+
+	if (info->captures && !strcmp(info->name, f->name)) {
+		f->found = true;
+		f->state = info->capture;
+	}
+}
+
+/* "SESSION [SEQUENCE [OFFSET]]" */
+void control_switch_capture(const struct inventory *inv, const char *args)
+{
+	struct answer a = {.room = PIECE_BYTES};
+	struct find find = {0};
+	char name[VSW_NAME_MAX + 1], *end;
+	size_t len = strcspn(args, " ");
+	yyjson_mut_val *root;
+	int err;
+
+	if (!inv->parts.vsw || !len || len > VSW_NAME_MAX) {
+		control_event_error("error", "capture SESSION [SEQUENCE [OFFSET]]; `mirrors` shows the sessions");
+		return;
+	}
+	memcpy(name, args, len);
+	name[len] = '\0';
+	a.sequence = strtoull(args + len, &end, 10);
+	a.offset = (uint32_t)strtoul(end, NULL, 10);
+	find.name = name;
+	vsw_mirror_foreach(inv->parts.vsw, find_session, &find);
+	if (!find.found) {
+		control_event_error("error", "no mirror session of this name captures; `mirrors` shows them");
+		return;
+	}
+	a.doc = control_event_new("capture");
+	root = a.doc ? yyjson_mut_doc_get_root(a.doc) : NULL;
+	if (root) {
+		yyjson_mut_obj_add_strcpy(a.doc, root, "session", name);
+		yyjson_mut_obj_add_uint(a.doc, root, "now_ns", hv_now_ns());
+		state_add(a.doc, root, &find.state);
+		a.list = yyjson_mut_obj_add_arr(a.doc, root, "frames");
+		err = vsw_mirror_read(inv->parts.vsw, name, a.sequence, frame_add, &a);
+		hv_assert(!err); /* found above */
+	}
+	control_send(a.doc);
+}
+
+/* ---- sessions ---- */
+
+static void session_add(void *arg, const struct vsw_mirror_info *info)
+{
+	struct answer *a = arg;
+	const struct vsw_mirror_counters *c = info->counters;
+	yyjson_mut_val *o = a->doc ? yyjson_mut_arr_add_obj(a->doc, a->list) : NULL, *drops;
+
+	if (!o)
+		return;
+	yyjson_mut_obj_add_strcpy(a->doc, o, "name", info->name);
+	yyjson_mut_obj_add_strcpy(a->doc, o, "vswitch", info->vswitch);
+	yyjson_mut_obj_add_bool(a->doc, o, "captures", info->captures);
+	if (info->captures)
+		state_add(a->doc, o, &info->capture);
+	else
+		yyjson_mut_obj_add_strcpy(a->doc, o, "destination", info->destination);
+	yyjson_mut_obj_add_uint(a->doc, o, "matched", c->matched);
+	yyjson_mut_obj_add_uint(a->doc, o, "frames", c->frames);
+	yyjson_mut_obj_add_uint(a->doc, o, "bytes", c->bytes);
+	yyjson_mut_obj_add_uint(a->doc, o, "dropped", c->dropped);
+	drops = yyjson_mut_obj_add_obj(a->doc, o, "drops");
+	yyjson_mut_obj_add_uint(a->doc, drops, "no-mbuf", c->no_mbuf);
+	yyjson_mut_obj_add_uint(a->doc, drops, "unplugged", c->unplugged);
+	yyjson_mut_obj_add_uint(a->doc, drops, "too-large", c->too_large);
+	yyjson_mut_obj_add_uint(a->doc, drops, "refused", c->refused);
+}
+
+void control_switch_mirrors(const struct inventory *inv)
+{
+	struct answer a = {0};
+
+	if (!inv->parts.vsw) {
+		control_event_error("error", "the configuration has no vSwitch");
+		return;
+	}
+	a.doc = control_event_new("mirrors");
+	if (a.doc) {
+		a.list = yyjson_mut_obj_add_arr(a.doc, yyjson_mut_doc_get_root(a.doc), "mirrors");
+		vsw_mirror_foreach(inv->parts.vsw, session_add, &a);
+	}
+	control_send(a.doc);
+}
