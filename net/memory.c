@@ -2,7 +2,8 @@
  * Memory for lwIP: slabs of a few sizes, reserved when the stack starts. Nothing is allocated from the host afterwards; an empty class
  * makes lwIP answer "no memory", which TCP takes as back-pressure.
  *
- * Owner: the network's core. Each object has a 16-byte head that names its class.
+ * Owner: the network's core. Each object has a 16-byte head: its class and how many use it. That is one, lwIP, until a frame that is being
+ * sent refers to it (frame.c).
  */
 #include "stack.h"
 
@@ -13,6 +14,11 @@
 #include <string.h>
 
 #define HEAD_BYTES 16u
+
+struct head {
+	uint32_t class, users;
+};
+_Static_assert(sizeof(struct head) <= HEAD_BYTES, "the head fits");
 
 /* Sizes: TCP segment records; pcbs, ARP queue, short frames; a full segment at MTU 1500; a full segment at MTU 9000. */
 static const struct {
@@ -55,14 +61,14 @@ unsigned net_memory_in_use(void)
 void *net_lwip_alloc(size_t bytes)
 {
 	for (unsigned i = 0; i < HV_ARRAY_LEN(plan); i++) {
-		uint32_t *head;
+		struct head *head;
 
 		if (bytes > plan[i].bytes)
 			continue;
 		head = hv_slab_get(&classes[i]);
 		if (!head)
 			break; /* not from a greater class: small objects must not eat room for data */
-		head[0] = i;
+		*head = (struct head){.class = i, .users = 1};
 		return (uint8_t *)head + HEAD_BYTES;
 	}
 	refused++;
@@ -78,10 +84,23 @@ void *net_lwip_calloc(size_t count, size_t bytes)
 	return p;
 }
 
+static struct head *head_of(void *p)
+{
+	struct head *head = (struct head *)(void *)((uint8_t *)p - HEAD_BYTES);
+
+	hv_assert(head->class < HV_ARRAY_LEN(plan) && head->users);
+	return head;
+}
+
+void net_memory_hold(void *p)
+{
+	head_of(p)->users++;
+}
+
 void net_lwip_free(void *p)
 {
-	uint32_t *head = (uint32_t *)((uint8_t *)p - HEAD_BYTES);
+	struct head *head = head_of(p);
 
-	hv_assert(head[0] < HV_ARRAY_LEN(plan));
-	hv_slab_put(&classes[head[0]], head);
+	if (--head->users == 0)
+		hv_slab_put(&classes[head->class], head);
 }

@@ -4,6 +4,9 @@
 
 #include <net/net.h>
 
+struct pbuf;
+struct rte_mbuf;
+struct rte_mempool;
 struct tcp_pcb;
 
 /* ---- net.c ---- */
@@ -16,6 +19,12 @@ void net_timer_arm(void);
 int net_memory_init(void) HV_MUST_CHECK;
 uint64_t net_memory_refused(void);
 unsigned net_memory_in_use(void); /* objects of all classes */
+/* One more user of a piece of memory that lwIP has: it is free when net_lwip_free (arch/cc.h) was called once for each. */
+void net_memory_hold(void *p);
+
+/* ---- frame.c ---- */
+/* The frame p in mbufs of `pool`; p stays the caller's. NULL: no mbuf. *referenced: its data was not copied. */
+struct rte_mbuf *net_frame_make(struct rte_mempool *pool, struct pbuf *p, bool *referenced);
 
 /* ---- vmk.c ---- */
 void net_vmk_destroy_all(void);

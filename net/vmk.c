@@ -3,8 +3,7 @@
  *
  * Receive: no copy. The mbuf itself becomes a custom pbuf, whose record lies in the mbuf's private area; freeing the pbuf frees the mbuf.
  * The number of mbufs the stack may hold that way is limited, so that connections nobody reads leave the uplink its receive buffers. Send:
- * the pbuf chain is copied once into an mbuf of the vmk pool (a pbuf stays lwIP's for retransmission). L4 checksums are left to the switch,
- * which leaves them to the NIC where it can.
+ * frame.c.
  *
  * Owner: the network's core.
  */
@@ -15,16 +14,13 @@
 #include <hv/log.h>
 #include <lwip/etharp.h>
 #include <lwip/netif.h>
-#include <lwip/prot/ip4.h>
 #include <netif/ethernet.h>
-#include <rte_ip.h>
 #include <rte_mbuf.h>
 #include <string.h>
 #include <vswitch/vswitch.h>
 
 #define TX_GATHER 32
 #define HELD_MAX 4096u /* received mbufs in the stack's hands: half of a receive pool */
-#define ETH_LEN 14u
 #define CHECKSUMS_RECEIVED (NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP)
 #define CHECKSUMS_ALWAYS (NETIF_CHECKSUM_GEN_IP | NETIF_CHECKSUM_GEN_ICMP | NETIF_CHECKSUM_CHECK_IP | NETIF_CHECKSUM_CHECK_ICMP)
 
@@ -36,7 +32,7 @@ struct vmk {
 	uint8_t mac[6];
 	unsigned tx_count;
 	struct rte_mbuf *tx[TX_GATHER];
-	uint64_t rx_frames, tx_frames, rx_refused, tx_refused;
+	uint64_t rx_frames, tx_frames, tx_referenced, rx_refused, tx_refused;
 };
 
 static struct vmk vmks[NET_MAX_VMKNICS];
@@ -134,60 +130,18 @@ bool net_vmk_waiting(void)
 	return false;
 }
 
-/* Leaves the TCP checksum to the switch: metadata, and the pseudo-header sum in the field. lwIP has left it 0. */
-static void request_checksum(struct rte_mbuf *m)
-{
-	const uint8_t *eth = rte_pktmbuf_mtod(m, const uint8_t *);
-	struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod_offset(m, struct rte_ipv4_hdr *, ETH_LEN);
-	uint16_t sum;
-
-	if (m->data_len < ETH_LEN + sizeof(*ip) + 20 || eth[12] != 0x08 || eth[13] != 0x00 || ip->next_proto_id != IPPROTO_TCP)
-		return;
-	m->l2_len = ETH_LEN;
-	m->l3_len = rte_ipv4_hdr_len(ip);
-	m->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_TCP_CKSUM;
-	sum = rte_ipv4_phdr_cksum(ip, m->ol_flags);
-	memcpy(rte_pktmbuf_mtod_offset(m, uint8_t *, ETH_LEN + m->l3_len + 16), &sum, sizeof(sum));
-}
-
-/* Copies the chain into mbufs; a frame of a large MTU needs several. */
-static struct rte_mbuf *copy_out(struct vmk *k, struct pbuf *p)
-{
-	struct rte_mempool *pool = vsw_vmk_pool(k->port);
-	struct rte_mbuf *head = rte_pktmbuf_alloc(pool), *last = head;
-	u16_t at = 0;
-
-	while (last && at < p->tot_len) {
-		u16_t n = (u16_t)HV_MIN((unsigned)(p->tot_len - at), (unsigned)rte_pktmbuf_tailroom(last));
-
-		pbuf_copy_partial(p, rte_pktmbuf_mtod(last, void *), n, at);
-		last->data_len = n;
-		at = (u16_t)(at + n);
-		if (at == p->tot_len)
-			break;
-		last->next = rte_pktmbuf_alloc(pool);
-		last = last->next;
-		head->nb_segs = (uint16_t)(head->nb_segs + (last != NULL));
-	}
-	if (!last) {
-		rte_pktmbuf_free(head);
-		return NULL;
-	}
-	head->pkt_len = p->tot_len;
-	return head;
-}
-
 static err_t link_output(struct netif *netif, struct pbuf *p)
 {
 	struct vmk *k = netif->state;
-	struct rte_mbuf *m = copy_out(k, p);
+	bool referenced;
+	struct rte_mbuf *m = net_frame_make(vsw_vmk_pool(k->port), p, &referenced);
 
 	if (!m) {
 		k->tx_refused++;
 		return ERR_MEM;
 	}
-	request_checksum(m);
 	k->tx_frames++;
+	k->tx_referenced += referenced;
 	k->tx[k->tx_count++] = m;
 	if (k->tx_count == TX_GATHER)
 		flush(k);
@@ -313,6 +267,7 @@ void net_vmk_foreach(void (*fn)(void *arg, const struct net_vmk_info *info), voi
 			.mtu = k->netif.mtu,
 			.rx_frames = k->rx_frames,
 			.tx_frames = k->tx_frames,
+			.tx_referenced = k->tx_referenced,
 			.rx_refused = k->rx_refused,
 			.tx_refused = k->tx_refused,
 		};

@@ -56,6 +56,25 @@ static void slot_set(struct fdb *f, uint32_t slot, uint64_t key, uint16_t port, 
 	b->stamp[way] = stamp;
 }
 
+/* Makes room in a full bucket: one of its learned entries goes to its other bucket, if there is room. The slot that is free now. */
+static uint32_t slot_vacate(struct fdb *f, uint32_t bucket)
+{
+	for (uint32_t way = 0; way < FDB_WAYS; way++) {
+		uint32_t slot = bucket * FDB_WAYS + way, other;
+		const struct fdb_bucket copy = f->buckets[bucket];
+
+		if (is_static(f, slot))
+			continue;
+		other = fdb_probe(f, fdb_second(f, copy.key[way], bucket), 0);
+		if (other == FDB_NONE)
+			continue;
+		slot_clear(f, slot);
+		slot_set(f, other, copy.key[way], copy.port[way], copy.stamp[way]);
+		return slot;
+	}
+	return FDB_NONE;
+}
+
 /* A free slot for key, first bucket first; with evict also one that holds a learned entry (which is dropped). */
 static uint32_t slot_for(struct fdb *f, uint64_t key, bool evict)
 {
@@ -64,6 +83,12 @@ static uint32_t slot_for(struct fdb *f, uint64_t key, bool evict)
 
 	for (unsigned i = 0; i < 2; i++) {
 		uint32_t slot = fdb_probe(f, candidates[i], 0);
+
+		if (slot != FDB_NONE)
+			return slot;
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		uint32_t slot = slot_vacate(f, candidates[i]);
 
 		if (slot != FDB_NONE)
 			return slot;

@@ -100,16 +100,34 @@ static void set_lengths(struct rte_mbuf *m, const struct vsw_headers *h)
 	m->ol_flags |= h->ipv4 ? RTE_MBUF_F_TX_IPV4 : RTE_MBUF_F_TX_IPV6;
 }
 
-/* Internet checksum (RFC 1071) from `start` to the end of the frame, into the field at `start + offset`, which holds what was summed
- * already. */
+/* One's complement sum of a chain from `skip` on (RFC 1071). DPDK's rte_raw_cksum_mbuf loses carries where a segment begins at an odd byte.
+ */
+static uint16_t sum_chain(const struct rte_mbuf *m, uint32_t skip)
+{
+	uint32_t sum = 0, done = 0;
+
+	for (; m; m = m->next) {
+		uint16_t part;
+
+		if (skip >= m->data_len) {
+			skip -= m->data_len;
+			continue;
+		}
+		part = rte_raw_cksum(rte_pktmbuf_mtod_offset(m, const uint8_t *, skip), m->data_len - skip);
+		sum += done & 1 ? rte_bswap16(part) : part;
+		done += m->data_len - skip;
+		skip = 0;
+	}
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)(sum + (sum >> 16));
+}
+
+/* Checksum from `start` to the end of the frame, into the field at `start + offset`, which holds what was summed already. */
 static void checksum_from(struct rte_mbuf *m, uint32_t start, uint32_t offset)
 {
 	uint8_t *field = rte_pktmbuf_mtod_offset(m, uint8_t *, start + offset);
-	uint16_t sum = 0;
-	int err = rte_raw_cksum_mbuf(m, start, m->pkt_len - start, &sum);
+	uint16_t sum = (uint16_t)~sum_chain(m, start);
 
-	hv_assert(!err); /* start lies inside: checked by the callers */
-	sum = (uint16_t)~sum;
 	if (!sum)
 		sum = 0xffff; /* the other zero: 0 means "none" in UDP (RFC 768) */
 	memcpy(field, &sum, sizeof(sum));

@@ -32,6 +32,7 @@ struct net_vmk_info {
 	uint8_t mac[6];
 	uint16_t mtu;
 	uint64_t rx_frames, tx_frames;
+	uint64_t tx_referenced; /* of tx_frames: sent from where the socket's data lies, without another copy */
 	uint64_t rx_refused; /* dropped: too many received buffers are held (slow readers), or no memory */
 	uint64_t tx_refused; /* dropped: no packet buffer */
 };

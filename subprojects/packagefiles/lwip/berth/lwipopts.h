@@ -9,12 +9,12 @@
 #define LWIP_SOCKET 0
 
 /* Memory from net/memory.c: size classes of slabs, reserved at start. */
-#define MEM_LIBC_MALLOC 1
+#define MEM_CUSTOM_ALLOCATOR 1
+#define MEM_CUSTOM_MALLOC net_lwip_alloc
+#define MEM_CUSTOM_FREE net_lwip_free
+#define MEM_CUSTOM_CALLOC net_lwip_calloc
 #define MEMP_MEM_MALLOC 1
 #define MEM_ALIGNMENT 8
-#define mem_clib_malloc net_lwip_alloc
-#define mem_clib_free net_lwip_free
-#define mem_clib_calloc net_lwip_calloc
 
 /* Protocols. Fragments are not taken: no initiator needs them, and reassembly is a favourite target. */
 #define LWIP_IPV4 1
