@@ -16,7 +16,8 @@ void machine_console_flush(struct machine *m)
 	if (m->line_len == 0)
 		return;
 	n = hv_snprintf(out, sizeof(out), "[%s] %.*s\n", m->config->name, (int)m->line_len, m->line);
-	hv_console_write(out, (size_t)n);
+	if (!hv_console_offer(out, (size_t)n))
+		m->console_dropped++;
 	m->line_len = 0;
 }
 

@@ -24,11 +24,10 @@ static struct {
 void control_send(yyjson_mut_doc *doc)
 {
 	size_t len = 0;
-	char *text = doc ? yyjson_mut_write(doc, 0, &len) : NULL;
+	char *text = doc ? yyjson_mut_write(doc, YYJSON_WRITE_NEWLINE_AT_END, &len) : NULL;
 
 	if (text) {
-		hv_control_write(text, len);
-		hv_control_write("\n", 1);
+		hv_control_write(text, len); /* whole or not at all */
 	} else {
 		log_error("control.answer", "an answer on the control console is lost: no memory, or its text is no UTF-8");
 	}

@@ -33,6 +33,7 @@ struct machine {
 	/* Console: text since the last newline, as the host prints whole lines. */
 	char line[512];
 	size_t line_len;
+	uint64_t console_dropped; /* lines for which the host's console had no room */
 	/* How it ended, set by hv's ended(). */
 	bool ended;
 	enum vm_end how;

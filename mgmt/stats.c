@@ -2,6 +2,7 @@
 #include "inventory.h"
 
 #include <datastore/datastore.h>
+#include <hv/host.h>
 #include <hv/log.h>
 #include <hv/mem.h>
 #include <string.h>
@@ -49,6 +50,7 @@ static void stats_vm(yyjson_mut_doc *doc, yyjson_mut_val *vms, struct machine *m
 	if (m->vm)
 		vm_stats(m->vm, &c.sink);
 	yyjson_mut_obj_add_uint(doc, o, "interrupts", c.interrupts);
+	yyjson_mut_obj_add_uint(doc, o, "console_dropped", m->console_dropped);
 }
 
 static void stats_by_op(yyjson_mut_doc *doc, yyjson_mut_val *disk, const char *name, const uint64_t *values)
@@ -215,6 +217,23 @@ static void stats_memory(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct
 	yyjson_mut_obj_add_uint(doc, o, "base_bytes", inv->parts.base_memory_bytes);
 }
 
+static void stats_console(yyjson_mut_doc *doc, yyjson_mut_val *root, const char *name, const struct hv_console_stats *s)
+{
+	yyjson_mut_val *o = yyjson_mut_obj_add_obj(doc, root, name);
+
+	yyjson_mut_obj_add_uint(doc, o, "bytes", s->bytes);
+	yyjson_mut_obj_add_uint(doc, o, "dropped_lines", s->dropped_lines);
+}
+
+static void stats_consoles(yyjson_mut_doc *doc, yyjson_mut_val *root)
+{
+	struct hv_console_stats console, control;
+
+	hv_console_stats(&console, &control);
+	stats_console(doc, root, "console", &console);
+	stats_console(doc, root, "control_console", &control);
+}
+
 static void stats_cores(yyjson_mut_doc *doc, yyjson_mut_val *root)
 {
 	yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, root, "cores");
@@ -276,5 +295,6 @@ yyjson_mut_doc *stats_host(struct inventory *inv)
 	stats_datastores(doc, root, inv);
 	stats_memory(doc, root, inv);
 	stats_cores(doc, root);
+	stats_consoles(doc, root);
 	return doc;
 }

@@ -47,6 +47,7 @@ SYSTEM = [  # name, arguments, seconds it usually takes (the longest are started
     ("stop_vm", ["san-hang"], 70, 500),
     ("stop_vm", ["nas-hang"], 70, 500),
     ("idle_host", [], 30, 300),
+    ("damaged_config", [], 15, 300),
     ("fair_time", [], 15, 200),
     ("iso", ["uefi"], 30, 300),
     ("iso", ["bios"], 15, 300),

@@ -97,12 +97,12 @@ static void boot_late(void)
 	apic_init(platform_acpi()->lapic_base);
 	percpu_get(0)->apic_id = apic_id();
 	irq_init_ioapics(platform_acpi());
-	console_wake_on_input();
 	pci_init(platform_acpi());
 	read_modules();
 	for (void (*const *fn)(void) = __init_array_start; fn < __init_array_end; fn++)
 		(*fn)(); /* drivers register themselves */
 	smp_start();
+	console_start();
 	if (hv_fiber_spawn("host-main", run_host_main, NULL, HOST_MAIN_STACK_BYTES))
 		hv_panic("no memory for the first fiber");
 	boot_core_loop();

@@ -27,7 +27,7 @@
 static struct {
 	unsigned cores, self;
 	uint64_t now_ns;
-	bool real_time, log_on, slept;
+	bool real_time, log_on, slept, console_full;
 	unsigned kicks[HV_MAX_CORES], sleeps[HV_MAX_CORES];
 	uint64_t hw_timer[HV_MAX_CORES];
 	unsigned fail_in;
@@ -311,6 +311,25 @@ void hv_console_write(const char *text, size_t len)
 		fwrite(text, 1, len, stderr);
 	memcpy(n.log + n.log_len, text, HV_MIN(len, room));
 	n.log_len += HV_MIN(len, room);
+}
+
+bool hv_console_offer(const char *text, size_t len)
+{
+	if (n.console_full)
+		return false;
+	hv_console_write(text, len);
+	return true;
+}
+
+void hv_console_stats(struct hv_console_stats *console, struct hv_console_stats *control)
+{
+	*console = (struct hv_console_stats){.bytes = n.log_len};
+	*control = (struct hv_console_stats){.bytes = n.control_len};
+}
+
+void native_console_full(bool full)
+{
+	n.console_full = full;
 }
 
 void hv_control_write(const char *text, size_t len)

@@ -34,6 +34,8 @@ void native_log(bool on);
 /* Text of all log lines since native_start, for tests that look for an event. */
 const char *native_log_text(void);
 
+/* Guests' lines find no room on the console. */
+void native_console_full(bool full);
 /* What was written to the control console since native_start, and what hv_control_read gives next; the bytes stay the caller's. */
 const char *native_control_text(void);
 void native_control_type(const char *bytes, size_t len);

@@ -1,14 +1,15 @@
 /*
- * The machine layer tested from inside, without guests or devices of its own. The command line names the case: "machine" checks what works and powers
- * off; each other case breaks the host in one way, and run.py looks for the right report.
+ * The machine layer tested from inside, without guests or devices of its own. The command line names the case: "machine" checks what works
+ * and powers off; each other case breaks the host in one way, and run.py looks for the right report.
  */
-#include "cases.h"
 #include "arch/layout.h"
+#include "cases.h"
 #include <errno.h>
 #include <hv/core.h>
 #include <hv/host.h>
 #include <hv/log.h>
 #include <hv/mem.h>
+#include <stdatomic.h>
 #include <string.h>
 
 struct fault {
@@ -141,8 +142,44 @@ static void echo_control(void)
 	hv_power_off(0);
 }
 
+/* All cores write more than the console's buffer holds, at the same time. run.py looks at what came. */
+#define CONSOLE_LINES 1500u
+
+static atomic_uint writers;
+
+static void write_lines(struct hv_msg *m)
+{
+	for (unsigned i = 0; i < CONSOLE_LINES; i++)
+		log_info("test.line", "core %u line %u %.80s end", hv_core_self(), i,
+			"................................................................................");
+	atomic_fetch_sub(&writers, 1);
+}
+
+static void flood_console(void)
+{
+	static struct hv_msg messages[HV_MAX_CORES];
+	struct hv_console_stats console, control;
+
+	atomic_store(&writers, hv_core_count());
+	for (unsigned i = 0; i < hv_core_count(); i++) {
+		messages[i].fn = write_lines;
+		hv_msg_post(i, &messages[i]);
+	}
+	do {
+		hv_fiber_yield();
+		hv_console_stats(&console, &control);
+	} while (atomic_load(&writers));
+	log_info("test.console", "%u lines written, %lu dropped", CONSOLE_LINES * hv_core_count(), (unsigned long)console.dropped_lines);
+	if (!strcmp(hv_cmdline(), "console-panic"))
+		hv_panic("with a full buffer");
+	hv_fiber_park(hv_now_ns() + 500000000); /* what was dropped is reported when there is room */
+	hv_power_off(0);
+}
+
 void host_main(void)
 {
+	if (!strncmp(hv_cmdline(), "console", 7))
+		flood_console();
 	if (!strcmp(hv_cmdline(), "echo"))
 		echo_control();
 	for (unsigned i = 0; i < HV_ARRAY_LEN(faults); i++)

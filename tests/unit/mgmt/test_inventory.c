@@ -268,6 +268,19 @@ static void consoles_print_whole_harmless_lines(void **state)
 	assert_non_null(strstr(native_log_text(), "[one] last words\n"));
 }
 
+static void lines_without_room_are_counted(void **state)
+{
+	kit_vm("one");
+	kit_start();
+	native_console_full(true);
+	print("one\ntwo\nthree\n", 14);
+	native_console_full(false);
+	print("four\n", 5);
+	assert_null(strstr(native_log_text(), "[one] two"));
+	assert_non_null(strstr(native_log_text(), "[one] four\n"));
+	assert_non_null(strstr(kit_command("stats\n"), "\"console_dropped\":3"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -285,6 +298,7 @@ int main(void)
 		T(the_host_powers_off_if_it_is_told_to),
 		T(a_host_without_vms_reports_and_answers),
 		T(consoles_print_whole_harmless_lines),
+		T(lines_without_room_are_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
