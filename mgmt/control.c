@@ -180,6 +180,11 @@ static void command_capture(const char *args)
 	control_switch_capture(control.inv, args);
 }
 
+static void command_uplinks(const char *args)
+{
+	control_switch_uplinks(control.inv);
+}
+
 static void command_help(const char *args);
 
 static const struct {
@@ -198,6 +203,7 @@ static const struct {
 	{"neighbors", "neighbors: who is at the other end of the uplinks (LLDP, CDP)", command_neighbors, true},
 	{"mirrors", "mirrors: mirror sessions and their counters", command_mirrors, true},
 	{"capture", "capture SESSION [SEQUENCE [OFFSET]]: captured frames of a mirror session", command_capture, true},
+	{"uplinks", "uplinks: links, beacons, LACP, and who sends by which uplink", command_uplinks, true},
 	{"help", "help: this list", command_help, false},
 };
 

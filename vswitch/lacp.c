@@ -174,7 +174,7 @@ static void mux_enter(struct lacp *l, struct lacp_port *p, enum lacp_mux mux)
 	p->wait_while = mux == LACP_WAITING ? l->now + AGGREGATE_WAIT_NS : NEVER;
 	set_state(p, LACP_SYNCHRONIZATION, mux >= LACP_ATTACHED);
 	set_state(p, LACP_COLLECTING | LACP_DISTRIBUTING, mux == LACP_COLLECTING_DISTRIBUTING);
-	if (mux == LACP_DETACHED)
+	if (mux == LACP_DETACHED && p->selected == LACP_UNSELECTED)
 		p->aggregator = LACP_NONE;
 	if (mux != LACP_WAITING)
 		p->ntt = true;

@@ -99,10 +99,13 @@ void lacp_select(struct lacp *l)
 
 		if (!p->enabled)
 			p->selected = LACP_UNSELECTED;
-		else if (p->selected == LACP_UNSELECTED && p->mux == LACP_DETACHED) {
-			p->aggregator = aggregator_for(l, i);
-			p->selected = LACP_STANDBY;
-		}
+		if (p->selected != LACP_UNSELECTED || p->mux != LACP_DETACHED)
+			continue;
+		p->aggregator = LACP_NONE;
+		if (!p->enabled)
+			continue;
+		p->aggregator = aggregator_for(l, i);
+		p->selected = LACP_STANDBY;
 	}
 	l->chosen = choose(l);
 	for (unsigned i = 0; i < LACP_PORTS; i++) {

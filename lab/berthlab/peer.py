@@ -10,6 +10,7 @@ iproute2, tcpdump, lldpd, iperf3 and busybox; the test tells it what to run.
 NIC i is eth<i>, its MAC 52:54:00:bb:<number>:<i>. See tests/system/uplink_teams.py for more.
 """
 import base64
+import collections
 import pathlib
 import queue
 import shutil
@@ -64,7 +65,8 @@ class Peer:
     def __init__(self, wires, name="peer", number=0, memory_mib=256, quiet=False):
         self.wires, self.name, self.number, self.memory, self.quiet = list(wires), name, number, memory_mib, quiet
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"berth-{name}-"))
-        self.lines, self.serial = queue.Queue(), 0
+        self.lines, self.serial = None, 0
+        self.console = collections.deque(maxlen=20)
         self.process = None
 
     def start(self):
@@ -77,28 +79,40 @@ class Peer:
             args += ["-netdev", f"{w.peer},id=n{i}", "-device", f"virtio-net-pci,netdev=n{i},id=nic{i},mac=52:54:00:bb:{self.number:02x}:{i:02x}"]
         self.stderr = open(self.folder / "stderr", "w+")
         self.process = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.stderr)
-        threading.Thread(target=self._read, daemon=True).start()
+        self.lines = queue.Queue()
+        threading.Thread(target=self._read, args=(self.process.stdout, self.lines), daemon=True).start()
         return self
 
-    def _read(self):
-        for raw in self.process.stdout:
+    def _read(self, out, lines):
+        for raw in out:
             line = raw.decode(errors="replace")
-            self.lines.put(line[max(0, line.find("@")):].strip())  # the firmware's terminal codes may stand before it
-        self.lines.put(None)
+            self.console.append(line.rstrip())
+            lines.put(line[max(0, line.find("@")):].strip())  # the firmware's terminal codes may stand before it
+        lines.put(None)
 
     def _line(self, end, what):
         try:
             line = self.lines.get(timeout=max(0.01, end - time.monotonic()))
         except queue.Empty:
-            raise LabError(f"{self.name}: {what}: no answer in time") from None
+            raise LabError(f"{self.name}: {what}: no answer in time; its last lines:\n  " + "\n  ".join(self.console)) from None
         if line is None:
             raise LabError(f"{self.name}: {what}: the machine ended")
         return line
 
-    def wait_ready(self, seconds=180):
-        end = time.monotonic() + seconds
-        while self._line(end, "boot") != "@ready":
-            pass
+    def wait_ready(self, seconds=120):
+        """Until it has booted. One boot in many hangs in the emulator on a busy machine, which says nothing about the host: then once again."""
+        for attempt in (1, 2):
+            end = time.monotonic() + seconds
+            try:
+                while self._line(end, "boot") != "@ready":
+                    pass
+                return self
+            except LabError as e:
+                if attempt == 2:
+                    raise
+                print(f"{e}\n{self.name}: boots once more", flush=True)
+                self._kill()
+                self.start()
         return self
 
     def sh(self, script, seconds=120, may_fail=False):
@@ -153,10 +167,13 @@ class Peer:
         self.stderr.seek(0)
         return PLATFORM_ABORT in self.stderr.read()
 
-    def stop(self):
+    def _kill(self):
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+
+    def stop(self):
+        self._kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self):

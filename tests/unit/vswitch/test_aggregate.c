@@ -3,6 +3,8 @@
 
 #include "lacp.h"
 
+#include <vswitch/uplink.h>
+
 static uint8_t frame[FRAME_MAX], out[FRAME_MAX];
 static struct lacp partner;
 static bool cut[KIT_UPLINKS];
@@ -154,6 +156,44 @@ static void a_change_elsewhere_leaves_the_aggregate_alone(void **state)
 	assert_int_equal(in_use(), 3);
 }
 
+static unsigned told, hashed;
+
+static void tell_uplink(void *arg, const struct vsw_uplink_info *info)
+{
+	assert_true(info->present && info->link_up && info->has_lacp && info->lacp.chosen && !info->probed);
+	assert_string_equal(info->lacp.mux, "collecting-distributing");
+	assert_string_equal(info->lacp.receive, "current");
+	assert_int_equal(info->lacp.partner.key, 5);
+	assert_int_equal(info->lacp.actor.port, info->lacp.partner.port);
+	assert_true(info->lacp.pdus_in > 3 && info->lacp.pdus_out > 3);
+	told++;
+}
+
+static void tell_team(void *arg, const struct vsw_team_info *info)
+{
+	assert_string_equal(info->load_balancing, "ip-hash");
+	assert_string_equal(info->in_use[KIT_UPLINKS - 1], "up2");
+	assert_null(info->in_use[KIT_UPLINKS]);
+}
+
+static void tell_user(void *arg, const struct vsw_uplink_user *user)
+{
+	hashed += !strcmp(user->uplink, "*");
+}
+
+static void the_state_is_told(void **state)
+{
+	begin();
+	kit_guest(PG_PLAIN, mac_a, 0);
+	run(6000);
+	told = hashed = 0;
+	vsw_uplink_foreach(kit_vsw, tell_uplink, NULL);
+	vsw_team_foreach(kit_vsw, tell_team, NULL);
+	vsw_uplink_user_foreach(kit_vsw, tell_user, NULL);
+	assert_int_equal(told, KIT_UPLINKS);
+	assert_int_equal(hashed, 1);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
 
 int main(void)
@@ -163,6 +203,7 @@ int main(void)
 		TEST(a_black_hole_is_left_after_the_short_timeout),
 		TEST(a_lost_link_is_left_at_once),
 		TEST(without_a_partner_one_uplink_works),
+		TEST(the_state_is_told),
 		TEST(a_change_elsewhere_leaves_the_aggregate_alone),
 	};
 
