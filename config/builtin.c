@@ -9,6 +9,7 @@
 #include <hv/host.h>
 #include <hv/log.h>
 #include <hv/mem.h>
+#include <hv/vm.h>
 #include <mgmt/mgmt.h>
 #include <net/net.h>
 #include <nic/nic.h>
@@ -162,11 +163,24 @@ static int start_vms(void)
 	return inventory_start(&parts, &host.inventory);
 }
 
+/* What cannot run VMs runs nothing: it stays on with its reason on the screen. */
+static int check_machine(void)
+{
+	const char *why = vm_refused_by_machine();
+
+	if (why) {
+		control_event_error("host-failed", why);
+		hv_stop("this machine cannot run virtual machines: %s", why);
+	}
+	return 0;
+}
+
 /* In this order; a step that fails stops the host with a message: a host without its switch or its configuration has nothing to run. */
 static const struct {
 	const char *what;
 	int (*start)(void);
 } steps[] = {
+	{"processor", check_machine},
 	{"configuration", start_config},
 	{"network cards", start_nics},
 	{"virtual switch", start_switch},

@@ -1,5 +1,5 @@
 /*
- * Serial ports (National PC16550D data sheet). COM1 is the host's screen, COM2 the control console. A port that is not there reads as all
+ * Serial ports (National PC16550D data sheet). COM1 carries the host's console (its own lines are on the screen, too), COM2 the control console. A port that is not there reads as all
  * ones and is left alone.
  *
  * A line of 100 characters takes 9 ms at 115200 baud, so nobody waits for the port:
@@ -16,6 +16,7 @@
 #include "arch/cpu.h"
 #include "arch/irq.h"
 #include "arch/platform.h"
+#include "arch/screen.h"
 #include "kern/line_ring.h"
 #include "kern/lock.h"
 #include <hv/core.h>
@@ -112,6 +113,7 @@ void console_write_unlocked(const char *text, size_t len)
 {
 	empty_ring_waiting(&com1);
 	write_waiting(&com1, text, len);
+	screen_write_unlocked(text, len);
 }
 
 static void drain(struct uart *u)
@@ -236,6 +238,7 @@ void console_start(void)
 
 void hv_console_write(const char *text, size_t len)
 {
+	screen_write(text, len);
 	(void)uart_write(&com1, text, len, 0); /* a dropped line is counted and reported */
 }
 

@@ -24,7 +24,7 @@ bool panic_in_progress(void)
 
 static void HV_PRINTF(1, 2) print(const char *fmt, ...)
 {
-	char line[256];
+	char line[400];
 	va_list ap;
 	int n;
 
@@ -82,6 +82,20 @@ _Noreturn void hv_panic(const char *fmt, ...)
 	va_end(ap);
 	print("[host] panic: core %u: %s\n", hv_core_self(), text);
 	backtrace((uint64_t)__builtin_frame_address(0));
+	stop();
+}
+
+_Noreturn void hv_stop(const char *fmt, ...)
+{
+	char text[300];
+	va_list ap;
+
+	console_drain(); /* the control console has been told, too */
+	begin();
+	va_start(ap, fmt);
+	hv_vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	print("[host] stopped: %s\n", text);
 	stop();
 }
 

@@ -15,11 +15,20 @@ struct boot_module {
 	const char *name; /* stays valid; NULL: it is an archive of files */
 };
 
+/* A screen in text mode, cells of a character and an attribute; address 0: none is known. */
+#define BOOT_SCREEN_COLUMNS_MAX 132u
+#define BOOT_SCREEN_ROWS_MAX 60u
+struct boot_screen {
+	uint64_t address;
+	uint32_t pitch, columns, rows; /* pitch: bytes of a line */
+};
+
 struct boot_info {
 	struct ranges ram;      /* usable memory */
 	struct ranges firmware; /* ACPI tables and NVS: not ours, but readable */
 	struct ranges keep;     /* parts of ram that hold modules and what names them */
 	uint64_t rsdp;          /* 0 = look for it */
+	struct boot_screen screen;
 	struct boot_module modules[BOOT_MODULES_MAX];
 	unsigned module_count;
 	char cmdline[BOOT_CMDLINE_BYTES];

@@ -30,8 +30,8 @@ multiboot2_header:
 	.short 1, 0 /* information that is needed: the memory map */
 	.long 12, 6
 	.balign 8
-	.short 1, 1 /* and what is welcome: command line, modules, either RSDP */
-	.long 24, 1, 3, 14, 15
+	.short 1, 1 /* and what is welcome: command line, modules, the screen, either RSDP */
+	.long 28, 1, 3, 8, 14, 15
 	.balign 8
 	.short 3, 0 /* entry address */
 	.long 12, boot_multiboot2

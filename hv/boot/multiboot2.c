@@ -5,12 +5,14 @@
  */
 #include "boot/boot.h"
 
-enum { TAG_END = 0, TAG_CMDLINE = 1, TAG_MODULE = 3, TAG_MEMORY_MAP = 6, TAG_RSDP_1 = 14, TAG_RSDP_2 = 15 };
+enum { TAG_END = 0, TAG_CMDLINE = 1, TAG_MODULE = 3, TAG_MEMORY_MAP = 6, TAG_FRAMEBUFFER = 8, TAG_RSDP_1 = 14, TAG_RSDP_2 = 15 };
 #define TAG_HEADER_BYTES 8u
 #define MAP_HEADER_BYTES 16u /* type, bytes, bytes of an entry, version */
 #define MAP_ENTRY_BYTES 24u
 #define MODULE_HEADER_BYTES 16u /* type, bytes, start, end */
-#define RSDP_1_BYTES 20u        /* ACPI 6.4, 5.2.5.3 */
+#define FRAMEBUFFER_BYTES 32u   /* type, bytes, address, pitch, width, height, bits, kind, reserved */
+#define FRAMEBUFFER_TEXT 2
+#define RSDP_1_BYTES 20u /* ACPI 6.4, 5.2.5.3 */
 #define RSDP_2_BYTES 36u
 
 struct tag {
@@ -87,6 +89,22 @@ static const char *read_module(const struct tag *tag, struct boot_info *info)
 		       : "a module is not in memory, or there are too many";
 }
 
+/* Only a text screen is of use; a picture would need letters to paint. What makes no sense is no screen. */
+static void read_screen(const struct tag *tag, struct boot_info *info)
+{
+	struct boot_screen s;
+
+	if (tag->bytes < FRAMEBUFFER_BYTES || tag->data[29] != FRAMEBUFFER_TEXT)
+		return;
+	s = (struct boot_screen){.address = get32(tag->data + 8) | (uint64_t)get32(tag->data + 12) << 32,
+		.pitch = get32(tag->data + 16),
+		.columns = get32(tag->data + 20),
+		.rows = get32(tag->data + 24)};
+	if (s.address < BOOT_MAP_END && s.columns && s.columns <= BOOT_SCREEN_COLUMNS_MAX && s.rows && s.rows <= BOOT_SCREEN_ROWS_MAX &&
+		s.pitch >= 2 * s.columns && s.pitch <= HV_PAGE_SIZE)
+		info->screen = s;
+}
+
 /* What the map of memory is needed for comes after it. */
 static const char *read_tag(const struct tag *tag, uint64_t pa, struct boot_info *info)
 {
@@ -95,6 +113,9 @@ static const char *read_tag(const struct tag *tag, uint64_t pa, struct boot_info
 		return read_cmdline(tag, info);
 	case TAG_MODULE:
 		return read_module(tag, info);
+	case TAG_FRAMEBUFFER:
+		read_screen(tag, info);
+		return NULL;
 	case TAG_RSDP_1: /* a copy of it; version 2's goes before */
 		if (tag->bytes < TAG_HEADER_BYTES + RSDP_1_BYTES)
 			return "the RSDP is too short";

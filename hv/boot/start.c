@@ -11,6 +11,7 @@
 #include "arch/paging.h"
 #include "arch/percpu.h"
 #include "arch/platform.h"
+#include "arch/screen.h"
 #include "arch/stack_guard.h"
 #include "arch/time.h"
 #include "arch/trap.h"
@@ -91,6 +92,7 @@ static void boot_late(void)
 	if (percpu_alloc_tls(percpu_get(0)))
 		hv_panic("no memory for thread-local data");
 	percpu_load(percpu_get(0));
+	screen_init(&info.screen);
 	irq_disable_pic();
 	platform_init(info.rsdp);
 	time_init(platform_acpi()->pm_timer_port);

@@ -4,24 +4,36 @@
 #include <errno.h>
 #include <hv/host.h>
 #include <hv/log.h>
+#include <hv/vm.h>
 #include <string.h>
 
 static const struct virt_ops *const vendors[] = {&svm_ops, &vmx_ops};
 
 const struct virt_ops *virt_ops;
 
+static char refusal[200] = "its processor has neither AMD-V nor VT-x";
+
+void virt_refuse(const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	hv_vsnprintf(refusal, sizeof(refusal), fmt, ap);
+	va_end(ap);
+}
+
 int virt_init(void)
 {
 	for (unsigned i = 0; !virt_ops && i < HV_ARRAY_LEN(vendors); i++)
 		if (vendors[i]->probe() == 0)
 			virt_ops = vendors[i];
-	if (!virt_ops) {
-		log_error("virt.none", "this machine cannot run guests: it needs AMD-V with nested paging or VT-x with EPT and"
-				       " unrestricted guest, present and not disabled by firmware");
-		return -ENODEV;
-	}
-	virt_cpuid_init();
-	return 0;
+	if (virt_ops)
+		virt_cpuid_init();
+	return virt_ops ? 0 : -ENODEV;
+}
+
+const char *vm_refused_by_machine(void)
+{
+	return virt_init() ? refusal : NULL;
 }
 
 bool virt_without(const char *feature)

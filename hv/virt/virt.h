@@ -9,6 +9,7 @@
 #define HV_VIRT_VIRT_H
 
 #include "vdev/lapic.h"
+#include <hv/log.h>
 #include <hv/types.h>
 
 struct vm;
@@ -118,7 +119,7 @@ enum virt_watch { VWATCH_IRQ, VWATCH_NMI, VWATCH_CR8 };
 
 struct virt_ops {
 	const char *name;
-	/* Whether this machine has it with all must-haves. 0, or -ENODEV after a log line that names what is missing. Loop context. */
+	/* Whether this machine has it with all must-haves. 0, or -ENODEV: not there at all, or virt_refuse was told why. Loop context. */
 	int (*probe)(void);
 	/* Turns it on on the calling core; idempotent. -ENOMEM. Loop context. */
 	int (*core_enable)(void);
@@ -156,7 +157,9 @@ struct virt_ops {
 extern const struct virt_ops svm_ops, vmx_ops;
 /* The machine's vendor, chosen by virt_init. */
 extern const struct virt_ops *virt_ops;
-/* Picks and probes the vendor; idempotent. 0, -ENODEV (the log says what is missing). Loop context. */
+/* A vendor's probe says why it is not to be: a sentence about the processor, and what to do. */
+void virt_refuse(const char *fmt, ...) HV_PRINTF(1, 2);
+/* Picks and probes the vendor; idempotent. 0, -ENODEV (vm_refused_by_machine says why). Loop context. */
 int virt_init(void) HV_MUST_CHECK;
 
 /* The host's command line has the word "without=FEATURE,...": tests of what an older processor lacks. Any context. */

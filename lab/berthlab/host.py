@@ -20,6 +20,7 @@ from . import bochs, qemu
 from .console import SharedConsole
 
 MACHINES = {"amd": (qemu.Qemu, qemu.APPEND), "intel": (bochs.Bochs, bochs.APPEND)}
+HALTED_S = 5
 FIRMWARE_CODES = re.compile(r"^(\x1b\[[0-9;]*[A-Za-z])+")  # a boot loader clears the screen before the host's first line
 
 
@@ -48,15 +49,17 @@ def compile_config(yaml, folder, files):
 
 class Host:
     def __init__(self, yaml, cores=2, memory_mib=0, files=None, icount=False, netdevs=None, qemu_args=(), quiet=False, plugin=None, cpu="amd",
-                 firmware=None, console_socket=None, append=None):
+                 firmware=None, console_socket=None, append=None, model=None):
         """console_socket: a path at which others reach the control console, too. cpu: amd (QEMU) or intel (Bochs). firmware: bios or uefi boots the ISO of `berth iso` in QEMU; Bochs always does, with its BIOS.
-        append: the host's command line; none: what the emulator needs for guests of all kinds."""
+        append: the host's command line; none: what the emulator needs for guests of all kinds. model: another
+        processor of Bochs."""
         self.folder = tempfile.mkdtemp(prefix="berth-lab-")
         self.yaml, self.files = yaml, files or {}
         self.boot, self.config = compile_config(yaml, self.folder, self.files)
         vms = self.config.get("vms", [])
         self.vms = [v["name"] for v in vms]
         self.cores, self.icount, self.netdevs, self.qemu_args, self.quiet = cores, icount, netdevs or {}, list(qemu_args), quiet
+        self.model = model
         self.memory = memory_mib or self._default_memory(vms)
         self.ended, self.stats, self.lines, self.events = {}, None, [], queue.Queue()
         self.waiters, self.listeners, self.write_lock = [], [], threading.Lock()
@@ -130,6 +133,8 @@ class Host:
             self.ended[event["vm"]] = how
             if not self.quiet:
                 print(f"[{event['vm']}] ended: {how}", flush=True)
+        elif event.get("event") == "host-failed":
+            threading.Timer(HALTED_S, self.machine.stop).start()  # it may halt with its reason on the screen
         elif event.get("event") == "stats":
             self.stats = event
         for listener in [x for x in self.listeners if event.get("event") in (x[0], "error")]:

@@ -419,7 +419,14 @@ const struct hv_module *hv_module_find(const char *name)
 	return NULL;
 }
 
+static const char *cmdline = "";
+
 const char *hv_cmdline(void)
 {
-	return "";
+	return cmdline;
+}
+
+void native_set_cmdline(const char *text)
+{
+	cmdline = text;
 }

@@ -29,6 +29,8 @@ uint64_t native_hw_timer(unsigned core); /* its hardware timer, UINT64_MAX = off
 
 /* The n-th page or stack allocation from now on fails once (1 = the next); 0 = none. */
 void native_fail_alloc(unsigned n);
+/* What hv_cmdline() says; the text must stay. */
+void native_set_cmdline(const char *text);
 /* Log lines go to stderr only when on (default: environment NATIVE_LOG). */
 void native_log(bool on);
 /* Text of all log lines since native_start, for tests that look for an event. */

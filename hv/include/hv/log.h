@@ -29,6 +29,8 @@ int hv_trace_error(int err, const char *file, int line);
 #define trace_error(err) hv_trace_error((err), __FILE__, __LINE__)
 
 /* A broken invariant of the host itself: prints registers and a backtrace on the console, stops all cores. Never for outside input. */
+/* All cores halt after a line on console and screen: for a machine that is good for nothing else, which is no fault of ours. Any context. */
+_Noreturn void hv_stop(const char *fmt, ...) HV_PRINTF(1, 2);
 _Noreturn void hv_panic(const char *fmt, ...) HV_PRINTF(1, 2);
 #define hv_assert(cond) ((cond) ? (void)0 : hv_panic("%s:%d: %s", __FILE__, __LINE__, #cond))
 

@@ -60,6 +60,8 @@ struct vm_config {
 	void *arg;
 };
 
+/* NULL when this machine can run guests, else a sentence: what it lacks, and what to do. Loop context. */
+const char *vm_refused_by_machine(void);
 /*
  * Makes a VM: memory, devices, vCPUs, kernel loaded; it does not run yet. 0, -EINVAL (log says what), -ENOMEM. Fiber on io_core; may yield.
  */

@@ -60,17 +60,15 @@ static void vmsave(uint64_t pa)
 
 static int probe(void)
 {
-	if (x86_cpuid(0x80000000, 0).eax < 0x8000000a || !(x86_cpuid(0x80000001, 0).ecx & 4)) {
-		log_debug("svm.absent", "this processor has no AMD-V (CPUID 8000_0001h ECX bit 2)");
+	if (x86_cpuid(0x80000000, 0).eax < 0x8000000a || !(x86_cpuid(0x80000001, 0).ecx & 4))
 		return -ENODEV;
-	}
 	if (x86_rdmsr(MSR_VM_CR) & VM_CR_SVMDIS) {
-		log_error("svm.locked", "AMD-V is disabled by firmware (VM_CR.SVMDIS): turn on SVM in the machine's setup");
+		virt_refuse("AMD-V is disabled by firmware (VM_CR.SVMDIS): turn on SVM in the machine's setup");
 		return -ENODEV;
 	}
 	struct x86_cpuid svm = x86_cpuid(0x8000000a, 0);
 	if (!(svm.edx & 1)) {
-		log_error("svm.no_npt", "this processor's AMD-V has no nested paging (CPUID 8000_000Ah EDX bit 0)");
+		virt_refuse("its processor's AMD-V has no nested paging (CPUID 8000_000Ah EDX bit 0)");
 		return -ENODEV;
 	}
 	svm_features = (struct svm_features){
@@ -82,7 +80,7 @@ static int probe(void)
 		.gib_pages = x86_cpuid(0x80000001, 0).edx >> 26 & 1,
 	};
 	if (svm_features.limits.asids < 2) {
-		log_error("svm.no_asid", "this processor's AMD-V has no address space identifiers");
+		virt_refuse("its processor's AMD-V has no address space identifiers");
 		return -ENODEV;
 	}
 	return 0;

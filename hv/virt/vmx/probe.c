@@ -59,7 +59,7 @@ static bool pick(uint64_t capability, const struct must *must, uint32_t may, uin
 	*out = (uint32_t)capability | (may & allowed);
 	for (; must->bit; must++) {
 		if (!(allowed & must->bit)) {
-			log_error("vmx.lacks", "this processor's VT-x has no %s, which Berth needs", must->name);
+			virt_refuse("its processor's VT-x has no %s, which Berth needs", must->name);
 			return false;
 		}
 		*out |= must->bit;
@@ -100,8 +100,7 @@ static bool pick_ept(void)
 	struct vmx_features *f = &vmx_features;
 	uint64_t cap = x86_rdmsr(MSR_VMX_EPT_VPID);
 	if (!(cap & EPT_WALK_4) || !(cap & EPT_WB) || !(cap & EPT_2M) || (cap & EPT_INVEPT_SINGLE) != EPT_INVEPT_SINGLE) {
-		log_error("vmx.ept",
-			"this processor's EPT lacks four levels, write-back tables, 2 MiB pages or INVEPT (IA32_VMX_EPT_VPID_CAP %llx)",
+		virt_refuse("its processor's EPT lacks four levels, write-back tables, 2 MiB pages or INVEPT (IA32_VMX_EPT_VPID_CAP %llx)",
 			(unsigned long long)cap);
 		return false;
 	}
@@ -118,19 +117,17 @@ static bool pick_ept(void)
 
 int vmx_probe(void)
 {
-	if (!(x86_cpuid(1, 0).ecx & 1u << 5)) {
-		log_debug("vmx.absent", "this processor has no VT-x (CPUID 1 ECX bit 5)");
+	if (!(x86_cpuid(1, 0).ecx & 1u << 5))
 		return -ENODEV;
-	}
 	uint64_t control = x86_rdmsr(MSR_FEATURE_CONTROL);
 	if (control & FEATURE_LOCKED && !(control & FEATURE_VMX)) {
-		log_error("vmx.locked", "VT-x is disabled by firmware (IA32_FEATURE_CONTROL is locked without it): turn on virtualization "
-					"in the machine's setup");
+		virt_refuse("VT-x is disabled by firmware (IA32_FEATURE_CONTROL is locked without it): turn on virtualization "
+			    "in the machine's setup");
 		return -ENODEV;
 	}
 	uint64_t basic = x86_rdmsr(MSR_VMX_BASIC);
 	if (!(basic & BASIC_TRUE_CONTROLS)) {
-		log_error("vmx.lacks", "this processor's VT-x has no TRUE control capabilities (IA32_VMX_BASIC bit 55), which Berth needs");
+		virt_refuse("its processor's VT-x has no TRUE control capabilities (IA32_VMX_BASIC bit 55), which Berth needs");
 		return -ENODEV;
 	}
 	vmx_features.revision = (uint32_t)basic & 0x7fffffff;

@@ -63,7 +63,7 @@ int main(void)
 		uint64_t took = tsc_of_10ms();
 		best = took < best ? took : best;
 	}
-	CHECK(best > 1000000);
+	CHECK(best > 100000); /* a TSC of 10 MHz at least; Bochs has 20 */
 
 	guest_handlers[0x40] = on_tick;
 	by_pic = true;

@@ -95,6 +95,21 @@ static void rsdp_tag(uint32_t type, unsigned bytes)
 	end(at);
 }
 
+static void framebuffer_tag(uint64_t address, uint32_t pitch, uint32_t columns, uint32_t rows, uint8_t kind)
+{
+	uint32_t at = begin(8);
+
+	put32((uint32_t)address);
+	put32((uint32_t)(address >> 32));
+	put32(pitch);
+	put32(columns);
+	put32(rows);
+	text[len++] = 16;
+	text[len++] = (char)kind;
+	len += 2;
+	end(at);
+}
+
 static int setup(void **state)
 {
 	memset(text, 0, sizeof(text));
@@ -256,6 +271,35 @@ static void an_rsdp_is_whole(void **state)
 	assert_string_equal(parse_all(), "the RSDP is too short");
 }
 
+/* Only a text screen of a possible size is one. */
+static void a_text_screen(void **state)
+{
+	static const struct {
+		uint64_t address;
+		uint32_t pitch, columns, rows;
+		uint8_t kind;
+		bool good;
+	} cases[] = {{0xb8000, 160, 80, 25, 2, true}, {0xb8000, 264, 132, 60, 2, true}, {0xe0000000, 4096, 1024, 768, 1, false},
+		{0x1000b8000, 160, 80, 25, 2, false}, {0xb8000, 159, 80, 25, 2, false}, {0xb8000, 160, 0, 25, 2, false},
+		{0xb8000, 160, 80, 61, 2, false}, {0xb8000, 1u << 30, 80, 25, 2, false}, {0xb8000, 4096, 0x80000001, 25, 2, false}};
+
+	for (size_t i = 0; i < HV_ARRAY_LEN(cases); i++) {
+		setup(NULL);
+		map_tag();
+		framebuffer_tag(cases[i].address, cases[i].pitch, cases[i].columns, cases[i].rows, cases[i].kind);
+		finish();
+		assert_null(parse(len, NULL));
+		assert_int_equal(info.screen.address, cases[i].good ? cases[i].address : 0);
+	}
+	assert_int_equal(info.screen.rows, 0);
+	setup(NULL);
+	map_tag();
+	end(begin(8)); /* too short */
+	finish();
+	assert_null(parse(len, NULL));
+	assert_int_equal(info.screen.address, 0);
+}
+
 static void a_long_command_line_is_cut(void **state)
 {
 	char line[3000];
@@ -325,6 +369,7 @@ int main(void)
 		cmocka_unit_test_setup(modules_have_names_that_end, setup),
 		cmocka_unit_test_setup(too_many_modules_are_refused, setup),
 		cmocka_unit_test_setup(an_rsdp_is_whole, setup),
+		cmocka_unit_test_setup(a_text_screen, setup),
 		cmocka_unit_test_setup(a_long_command_line_is_cut, setup),
 		cmocka_unit_test_setup(every_cut_is_refused, setup),
 		cmocka_unit_test_setup(extreme_words_do_no_harm, setup),
