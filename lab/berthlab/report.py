@@ -15,6 +15,11 @@ def exits(stats, vm):
     return sum(vm_of(stats, vm)["exits"].values())
 
 
+def host_interrupts(stats, vm):
+    """Exits for the host's own interrupts: its timers, NICs and other cores; a busy or slow machine has more of them."""
+    return vm_of(stats, vm)["exits"].get("interrupt", 0)
+
+
 def disk_ios(stats, vm):
     return sum(sum(d["ios"].values()) for d in stats["disks"] if d["vm"] == vm)
 
@@ -35,6 +40,7 @@ class Report:
         before = self.started.pop((vm, name))
         run = self.runs.setdefault((vm, name), {})
         run["exits"] = exits(stats, vm) - exits(before, vm)
+        run["own"] = run["exits"] - host_interrupts(stats, vm) + host_interrupts(before, vm)
         run["ios"] = disk_ios(stats, vm) - disk_ios(before, vm)
         run["interrupts"] = vm_of(stats, vm)["interrupts"] - vm_of(before, vm)["interrupts"]
         run["packets"] = port_packets(stats, vm) - port_packets(before, vm)
@@ -71,15 +77,15 @@ class Report:
         return out
 
     def text(self):
-        out = ["", "Berth main job", "", f"{'guest disk':28}{'':9}{'MiB':>5}{'MiB/s':>8}{'IOPS':>8}{'mean us':>9}{'exits/IO':>10}{'irqs/IO':>9}"]
+        out = ["", "Berth main job", "", f"{'guest disk':28}{'':9}{'MiB':>5}{'MiB/s':>8}{'IOPS':>8}{'mean us':>9}{'exits/IO':>10}{'own':>8}{'irqs/IO':>9}"]
         for (vm, name), run in self.runs.items():
             for way, (kib, rate, iops, lat) in run.get("fio", {}).items():
-                per = f"{run['exits'] / run['ios']:10.2f}{run['interrupts'] / run['ios']:9.2f}" if run.get("ios") else ""
+                per = f"{run['exits'] / run['ios']:10.2f}{run['own'] / run['ios']:8.2f}{run['interrupts'] / run['ios']:9.2f}" if run.get("ios") else ""
                 out.append(f"{vm + ' ' + name:28}{way:9}{kib / 1024:5.0f}{rate / 1024:8.1f}{iops:8.0f}{lat:9.0f}{per}")
-        out += ["", f"{'guest network':28}{'exits/packet':>13}  iperf3 (receiver)"]
+        out += ["", f"{'guest network':28}{'exits/packet':>13}{'own':>8}  iperf3 (receiver)"]
         for (vm, name), run in self.runs.items():
             if "iperf" in run:
-                per = f"{run['exits'] / run['packets']:13.2f}" if run.get("packets") else f"{'':13}"
+                per = f"{run['exits'] / run['packets']:13.2f}{run['own'] / run['packets']:8.2f}" if run.get("packets") else f"{'':21}"
                 out.append(f"{vm + ' ' + name:28}{per}  {run['iperf']}")
         if self.final:
             out += self._final()

@@ -19,7 +19,6 @@
 #define BIT(code) (1u << ((code) & 31))
 #define IOPM_BYTES 0x3000
 #define MSRPM_BYTES 0x2000
-#define VM_CR_SVMDIS (1u << 4)
 #define DR_ENABLED 0xffull /* DR7: any breakpoint enabled */
 
 struct svm_core {
@@ -32,7 +31,6 @@ struct svm_core {
 	bool flush; /* the next entry flushes all of this core's guest TLB entries */
 };
 
-struct svm_features svm_features;
 static struct svm_core cores[HV_MAX_CORES];
 static uint8_t *iopm, *msrpm; /* the same for all guests: all ports exit; MSRs that the machine switches do not */
 
@@ -57,34 +55,6 @@ static void vmsave(uint64_t pa)
 }
 
 /* ---- the machine ---- */
-
-static int probe(void)
-{
-	if (x86_cpuid(0x80000000, 0).eax < 0x8000000a || !(x86_cpuid(0x80000001, 0).ecx & 4))
-		return -ENODEV;
-	if (x86_rdmsr(MSR_VM_CR) & VM_CR_SVMDIS) {
-		virt_refuse("AMD-V is disabled by firmware (VM_CR.SVMDIS): turn on SVM in the machine's setup");
-		return -ENODEV;
-	}
-	struct x86_cpuid svm = x86_cpuid(0x8000000a, 0);
-	if (!(svm.edx & 1)) {
-		virt_refuse("its processor's AMD-V has no nested paging (CPUID 8000_000Ah EDX bit 0)");
-		return -ENODEV;
-	}
-	svm_features = (struct svm_features){
-		.limits = {.asids = svm.ebx, .phys_bits = (uint8_t)x86_cpuid(0x80000008, 0).eax, .cr4_valid = 0xfffffffful, .efer_valid = 0xff01},
-		.next_rip = svm.edx >> 3 & 1,
-		.clean_bits = svm.edx >> 5 & 1,
-		.flush_by_asid = svm.edx >> 6 & 1,
-		.pause_filter = svm.edx >> 10 & 1 && svm.edx >> 12 & 1,
-		.gib_pages = x86_cpuid(0x80000001, 0).edx >> 26 & 1,
-	};
-	if (svm_features.limits.asids < 2) {
-		virt_refuse("its processor's AMD-V has no address space identifiers");
-		return -ENODEV;
-	}
-	return 0;
-}
 
 static void msrpm_allow(uint32_t msr)
 {
@@ -559,7 +529,7 @@ static bool apic_mode(struct vcpu *v, enum lapic_mode mode)
 
 const struct virt_ops svm_ops = {
 	.name = "AMD-V",
-	.probe = probe,
+	.probe = svm_probe,
 	.core_enable = core_enable,
 	.vm_init = vm_init,
 	.vm_free = vm_free,

@@ -1,4 +1,4 @@
-/* AMD-V back end, its own parts: svm.c (verbs), npt.c (nested paging), exit.c (exit codes), check.c (VMRUN's rules), entry.S (world switch). */
+/* AMD-V back end, its own parts: svm.c (verbs), probe.c (capabilities), npt.c (nested paging), exit.c (exit codes), check.c (VMRUN's rules), entry.S (world switch). */
 #ifndef HV_VIRT_SVM_SVM_IMPL_H
 #define HV_VIRT_SVM_SVM_IMPL_H
 
@@ -29,6 +29,8 @@ struct svm_features {
 	bool next_rip, flush_by_asid, clean_bits, gib_pages, pause_filter;
 };
 extern struct svm_features svm_features;
+/* probe.c: the verb. */
+int svm_probe(void);
 
 /* entry.S: loads guest registers, VMRUN, stores them. @pre GIF = 0, RFLAGS.IF = 1. Returns with GIF = 0. */
 void svm_world_switch(uint64_t *regs, uint64_t vmcb_pa, uint64_t host_pa);
