@@ -1,18 +1,19 @@
 /*
  * Fuzzes the virtual switch with frames and changes in any order: guests send frames of any bytes with any offload request, the wires bring
- * any frames, drivers change MAC, filter and features, links go up and down, guests are unplugged.
+ * any frames, drivers change MAC, filter and features, links go up and down, uplinks are teamed otherwise, guests are unplugged.
  *
  * Checked after each frame: it reached only ports of its own VLAN, and the wire only with that VLAN's tag; a unicast frame reached at most
  * one port unless a port may be promiscuous; every drop has a reason; a delivered frame is as long as its segments. At the end no mbuf is
  * missing.
  *
  * fuzz: hv/arch/context.S hv/kern/fiber.c hv/kern/format.c hv/kern/log.c hv/kern/loop.c hv/kern/msg.c hv/kern/sched.c hv/kern/slab.c
- * fuzz: hv/kern/timer.c tests/native/native.c vswitch/balance.c vswitch/beacon.c vswitch/lacp.c vswitch/lacp_pdu.c vswitch/lacp_select.c vswitch/lacp_switch.c
- * fuzz: vswitch/fdb.c vswitch/forward.c vswitch/guest_port.c vswitch/notify.c vswitch/offload.c vswitch/policy.c
- * fuzz: vswitch/portgroup.c vswitch/segment.c vswitch/stats.c vswitch/switch.c vswitch/team.c vswitch/uplink.c vswitch/vlan.c
- * fuzz: vswitch/vmk_port.c
- * fuzz-flags: -Ivswitch -Ivswitch/include -I/usr/include/dpdk -I/usr/include/x86_64-linux-gnu/dpdk -include rte_config.h
- * fuzz-libraries: -lrte_net_ring -lrte_ethdev -lrte_net -lrte_mbuf -lrte_mempool -lrte_ring -lrte_eal
+ * fuzz: hv/kern/timer.c tests/native/native.c vswitch/balance.c vswitch/beacon.c vswitch/lacp.c vswitch/lacp_pdu.c vswitch/lacp_select.c
+ * vswitch/lacp_switch.c fuzz: vswitch/capture.c vswitch/cdp.c vswitch/change.c vswitch/change_commit.c vswitch/control.c
+ * vswitch/discovery.c vswitch/filter.c vswitch/gro.c fuzz: vswitch/lldp.c vswitch/match.c vswitch/mirror.c fuzz: vswitch/fdb.c
+ * vswitch/forward.c vswitch/guest_port.c vswitch/notify.c vswitch/offload.c vswitch/policy.c fuzz: vswitch/portgroup.c vswitch/segment.c
+ * vswitch/stats.c vswitch/switch.c vswitch/team.c vswitch/uplink.c vswitch/vlan.c fuzz: vswitch/vmk_port.c fuzz-flags: -Ivswitch
+ * -Ivswitch/include -I/usr/include/dpdk -I/usr/include/x86_64-linux-gnu/dpdk -include rte_config.h fuzz-libraries: -lrte_net_ring
+ * -lrte_ethdev -lrte_net -lrte_mbuf -lrte_mempool -lrte_ring -lrte_eal
  */
 #include "native.h"
 #include "switch.h"
@@ -292,11 +293,48 @@ static void wire_brings(unsigned w)
 	check_outcome(vlan, !(f[0] & 1));
 }
 
+/* Another teaming for the vSwitch or a port group, LACP or not, on the running switch. */
+static void change_teaming(void)
+{
+	uint8_t how = byte(), lists = byte(), group = byte() % (uint8_t)config.portgroup_count;
+	struct vsw_teaming_config t = {.has_load_balancing = how & 1,
+		.load_balancing = how >> 1 & 3,
+		.has_failure_detection = true,
+		.failure_detection = how >> 3 & 1,
+		.has_failback = how >> 4 & 1,
+		.has_failback_delay = true,
+		.failback_delay_s = how >> 5};
+
+	t.active_count = lists & 1;
+	t.active[0] = lists >> 1 & 1;
+	t.standby_count = lists >> 2 & 1;
+	t.standby[0] = lists >> 3 & 1;
+	t.unused_count = lists >> 4 & 1;
+	t.unused[0] = lists >> 5 & 1;
+	if (lists & 0x40)
+		v->config.portgroups[group].teaming = t;
+	else
+		v->config.switches[0].teaming = t;
+	v->config.switches[0].has_lacp = (lists & 0x81) == 0x80;
+	vsw_teams_apply(v);
+}
+
+static void teaming_reset(void)
+{
+	v->config.switches[0] = config.switches[0];
+	for (unsigned i = 0; i < config.portgroup_count; i++)
+		v->config.portgroups[i].teaming = config.portgroups[i].teaming;
+	vsw_teams_apply(v);
+}
+
 static void change(unsigned g)
 {
 	struct netport *np = guests[g].np;
 
-	switch (byte() % 8) {
+	switch (byte() % 9) {
+	case 8:
+		change_teaming();
+		break;
 	case 0:
 		native_time_advance(1000000000ull * (byte() % 12));
 		native_core_step();
@@ -335,6 +373,7 @@ static void change(unsigned g)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	start();
+	teaming_reset();
 	in.at = data;
 	in.end = data + size;
 	for (unsigned g = 0; g < GUESTS; g++)
