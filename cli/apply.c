@@ -192,7 +192,16 @@ static void print_problem(yyjson_val *problem)
 		fprintf(stderr, "  hint: %s\n", hint);
 }
 
-static void print_answer(yyjson_val *root, const char *state)
+/* Was it printed when the file was checked here? */
+static bool known(const struct host_file *host, yyjson_val *problem)
+{
+	for (unsigned i = 0; i < host->problems.count; i++)
+		if (!strcmp(host->problems.list[i].message, text_of(problem, "message")))
+			return true;
+	return false;
+}
+
+static void print_answer(const struct host_file *host, yyjson_val *root, const char *state)
 {
 	yyjson_val *value;
 	size_t i, n;
@@ -202,14 +211,18 @@ static void print_answer(yyjson_val *root, const char *state)
 		const char *at = text_of(value, "at");
 		printf("%s%s%s\n", at, at[0] ? ": " : "", text_of(value, "text"));
 	}
-	yyjson_arr_foreach(yyjson_obj_get(root, "problems"), i, n, value) print_problem(value);
+	yyjson_arr_foreach(yyjson_obj_get(root, "problems"), i, n, value)
+	{
+		if (!known(host, value))
+			print_problem(value);
+	}
 	if (!strcmp(state, "refused"))
 		printf("refused: nothing was changed\n");
 	else
 		printf("%s: %zu change%s\n", state, count, count == 1 ? "" : "s");
 }
 
-static int finish(struct sender *s, const struct arguments *arguments)
+static int finish(struct sender *s, const struct host_file *host, const struct arguments *arguments)
 {
 	char *line = must_printf("config %s %u", arguments->values[OPTION_DRY_RUN] ? "check" : "apply", s->id);
 	int result = EXIT_OK;
@@ -224,7 +237,7 @@ static int finish(struct sender *s, const struct arguments *arguments)
 		fputs(text ? text : "", stdout);
 		free(text);
 	} else {
-		print_answer(root, state);
+		print_answer(host, root, state);
 	}
 	result = !strcmp(state, "applied") || !strcmp(state, "checked") ? EXIT_OK : EXIT_INVALID;
 	yyjson_doc_free(doc);
@@ -256,7 +269,7 @@ int command_apply(const struct arguments *arguments)
 	if (result == EXIT_OK) {
 		result = send_all(&s, host);
 		if (result == EXIT_OK)
-			result = finish(&s, arguments);
+			result = finish(&s, host, arguments);
 		if (result != EXIT_OK || arguments->values[OPTION_DRY_RUN])
 			give_up(&s);
 	}

@@ -62,6 +62,44 @@ static void check_uplink_used(struct checker *c, unsigned uplink)
 	}
 }
 
+/* What every frame of the vSwitch can leave by is the smallest of its uplinks' MTUs. */
+static void check_uplink_mtus(struct checker *c, unsigned s)
+{
+	const struct vsw_config *vsw = &c->config->vsw;
+	const struct vsw_switch_config *sw = &vsw->switches[s];
+	for (unsigned k = 1; k < sw->uplink_count; k++) {
+		const struct vsw_uplink_config *first = &vsw->uplinks[sw->uplinks[0]], *other = &vsw->uplinks[sw->uplinks[k]];
+		if (first->mtu == other->mtu)
+			continue;
+		report_at(&c->report, "uplinks[%u].mtu", sw->uplinks[k]);
+		report_warning(&c->report, "give the uplinks of a vSwitch the same MTU",
+			"the MTU %u of uplink \"%s\" and the %u of \"%s\" differ: vSwitch \"%s\" carries the smaller", other->mtu,
+			other->name, first->mtu, first->name, sw->name);
+		return;
+	}
+}
+
+static void check_discovery(struct checker *c, unsigned s)
+{
+	const struct vsw_switch_config *sw = &c->config->vsw.switches[s];
+	if (sw->uplink_count || sw->discovery == VSW_DISCOVERY_LISTEN)
+		return;
+	report_at(&c->report, "vswitches[%u].discovery", s);
+	report_warning(&c->report, "take it out", "discovery has no effect: vSwitch \"%s\" has no uplink", sw->name);
+}
+
+static void check_ports(struct checker *c)
+{
+	unsigned count = c->config->vsw.uplink_count + c->config->net.vmknic_count;
+	for (unsigned v = 0; v < c->config->vm_count; v++)
+		count += c->config->vms[v].nic_count;
+	if (count <= VSW_MAX_PORTS)
+		return;
+	report_at(&c->report, "vms");
+	report_error(&c->report, "give some VMs fewer NICs, or run them on another host",
+		"the host has %u NICs of VMs, VMkernel NICs and uplinks; its switch has %u ports", count, VSW_MAX_PORTS);
+}
+
 static void check_vswitches(struct checker *c)
 {
 	const struct vsw_config *vsw = &c->config->vsw;
@@ -69,6 +107,8 @@ static void check_vswitches(struct checker *c)
 	for (unsigned i = 0; i < vsw->uplink_count; i++)
 		check_uplink_used(c, i);
 	for (unsigned s = 0; s < vsw->switch_count; s++) {
+		check_uplink_mtus(c, s);
+		check_discovery(c, s);
 		bool used = false;
 		for (unsigned p = 0; p < vsw->portgroup_count; p++)
 			used |= vsw->portgroups[p].vswitch == s;
@@ -109,6 +149,10 @@ static void check_vmk_address(struct checker *c, unsigned i)
 		report_at(&c->report, "vmknics[%u].address", i);
 		report_error(&c->report, "choose an address between the first and the last of the subnet", "%s %s",
 			check_ipv4_text(text, vmk->address), problem);
+	} else if (vmk->prefix == 32) {
+		report_at(&c->report, "vmknics[%u].address", i);
+		report_error(&c->report, "write the length of the network's prefix, /24 for example",
+			"\"%s\" has no neighbour: the subnet %s/32 has no other address", vmk->name, check_ipv4_text(text, vmk->address));
 	}
 }
 
@@ -259,4 +303,5 @@ void check_network(struct checker *c)
 	check_unique_names(c, "portgroups", "port groups", vsw->portgroups, sizeof(vsw->portgroups[0]), vsw->portgroup_count);
 	check_vmknics(c);
 	check_macs(c);
+	check_ports(c);
 }

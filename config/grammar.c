@@ -100,6 +100,7 @@ static const struct config_field uplink_fields[] = {
 	{.key = "vlans",
 		.type = CONFIG_TYPE_LIST,
 		.item = CONFIG_TYPE_VLANS,
+		.min = 1,
 		ELEMENTS(struct vsw_uplink_config, vlans, vlan_count),
 		.doc = "VLANs that the physical switch carries on this port; 0: untagged frames. Without it: all. Others are dropped in "
 		       "both "
@@ -353,6 +354,7 @@ static const struct config_field portgroup_fields[] = {
 	{.key = "trunk",
 		.type = CONFIG_TYPE_LIST,
 		.item = CONFIG_TYPE_VLANS,
+		.min = 1,
 		ELEMENTS(struct vsw_portgroup_config, trunk, trunk_count),
 		.doc = "Instead of `vlan`: VLANs that guests send and receive tagged (VGT).",
 		.example = "[10-19, 30]"},

@@ -20,7 +20,6 @@
 #include <vswitch/vswitch.h>
 
 #define VSW_BURST 32
-#define VSW_MAX_PORTS 512
 #define VSW_DOMAIN_NONE 0
 #define VSW_MAX_DOMAINS 8193        /* 0 is none; config/check_vlan.c keeps trunks below */
 #define VSW_DOMAIN_TRUNK UINT16_MAX /* in keys of the MAC table: every VLAN of the port's trunk */

@@ -3,7 +3,7 @@
  * Seeds: copy config/examples and tests/unit/cli/broken to a folder and name it as the corpus.
  *
  * fuzz: config/check.c config/check_network.c config/check_storage.c config/check_teaming.c config/check_vlan.c config/check_vm.c config/decode.c config/grammar.c
- * fuzz: config/mac.c config/path.c config/read.c config/report.c config/suggest.c config/value.c subprojects/yyjson/src/yyjson.c
+ * fuzz: config/mac.c config/path.c config/position.c config/read.c config/report.c config/suggest.c config/value.c subprojects/yyjson/src/yyjson.c
  * fuzz: cli/yaml_file.c cli/marks.c cli/memory.c cli/problems.c
  * fuzz-flags: -Iconfig -Iconfig/include -Ivswitch/include -Inet/include -Istorage/include -Idatastore/include
  * fuzz-flags: -Isubprojects/yyjson/src

@@ -67,7 +67,7 @@ def drops(s, vms):
 def sent_and_delivered(s):
     """Frames that a1 gave to the switch, and frames that a2 got: nothing else is in VLAN 20 but a2's own broadcasts."""
     ports = {p.get("vm"): p for p in s.host.snapshot()["ports"]}
-    return ports["a1"]["tx_frames"], ports["a2"]["rx_frames"]
+    return ports["a1"]["tx_packets"], ports["a2"]["rx_packets"]
 
 
 def test(folder, scenarios):
@@ -94,8 +94,6 @@ def test(folder, scenarios):
         r = c.apply(met.replace("memory: 256MiB", "memory: 320MiB", 1).replace("name: far, vswitch: vSwitch0, vlan: 30", "name: far, vswitch: vSwitch0, vlan: 31"))
         check(r.returncode == 1 and "the memory of a running VM cannot be changed" in r.stderr and "refused" in r.stdout, "a change of a running VM's memory")
         check(c.meets(), "a refused change has changed something")
-        bad = s.folder / "bad.json"
-        bad.write_text("x" * 3000)
         hostile(s)
 
         for i in range(5):  # back and forth, with a port group that comes and goes in front of all others
@@ -108,6 +106,7 @@ def test(folder, scenarios):
         check(after == before, f"the untouched flow lost frames: {before} -> {after}")
         print(f"a1 sent {sent_after - sent} frames, a2 got {got_after - got} meanwhile", flush=True)
         check(sent_after - sent > 200, "the flow did not run")
+        check(abs((sent_after - sent) - (got_after - got)) <= 32, "frames got lost between a1 and a2")  # a burst may be under way
         s.go("a1")
         ping = s.until("a1", "ping")[3]
         print(f"ping over all changes: {ping}", flush=True)

@@ -193,6 +193,9 @@ static const struct {
 	{MIRROR("{'uplink':'u1'}",
 		 "'capture':'1MiB'}},{'name':'m','vswitch':'s1','sources':[{'uplink':'u1'}],'destination':{'capture':'1MiB'"),
 		"error mirrors[1].name: there are two mirror sessions called \"m\""},
+	{"10.0.3.15/24", "10.0.3.15/32", "error vmknics[1].address: \"vmk1\" has no neighbour: the subnet 10.0.3.15/32"},
+	{"{'name':'s1','uplinks':['u1']}", "{'name':'s1','uplinks':['u1']},{'name':'s2','discovery':'both'}",
+		"warning vswitches[2].discovery: discovery has no effect: vSwitch \"s2\" has no uplink"},
 	{"'name':'b'", "'name':'a'", "error vms[1].name: there are two VMs called \"a\""},
 	{"'2MiB'", "'2049KiB'", "error vms[1].memory: the memory of \"b\" is not a multiple of 2MiB (write 2MiB or 4MiB)"},
 };
@@ -270,6 +273,48 @@ static void needs_a_vmknic(void **state)
 					   "(add a VMkernel NIC under \"vmknics\")\n");
 }
 
+/* Changes in two places. */
+static void uplinks_of_one_vswitch_share_an_mtu(void **state)
+{
+	char *json = changed("'uplinks':['u0']}", "'uplinks':['u0','u2']}"), *more = malloc(strlen(json) + 100);
+	sprintf(more, "{'host':{'name':'hv1'},'uplinks':[{'name':'u2','match':{'pci':'0000:00:05.0'},'mtu':9000},%s",
+		strstr(json, "'uplinks':[") + strlen("'uplinks':["));
+	assert_int_equal(check(more), 0);
+	assert_non_null(
+		strstr(problems.text, "warning uplinks[0].mtu: the MTU 9000 of uplink \"u2\" and the 1500 of \"u0\" differ: vSwitch \"s0\" "
+				      "carries the smaller (give the uplinks of a vSwitch the same MTU)"));
+	free(json);
+	free(more);
+}
+
+static void a_switch_has_so_many_vlans(void **state)
+{
+	assert_int_equal(check("{'host':{'name':'h'},'vswitches':[{'name':'s0'},{'name':'s1'},{'name':'s2'}],'portgroups':["
+			       "{'name':'t0','vswitch':'s0','trunk':['1-4094']},{'name':'t1','vswitch':'s1','trunk':['1-4094']},"
+			       "{'name':'t2','vswitch':'s2','trunk':['1-4094']}]}"),
+		-EINVAL);
+	assert_non_null(strstr(problems.text, "error portgroups: the vSwitches have 12282 VLANs; at most 8192 are supported"));
+}
+
+static void a_switch_has_so_many_ports(void **state)
+{
+	char *json = malloc(1 << 17);
+	size_t n = (size_t)sprintf(json,
+		"{'host':{'name':'h'},'uplinks':[{'name':'u','match':{'pci':'0000:00:02.0'}}],'vswitches':[{'name':'s','uplinks':['u']}],"
+		"'portgroups':[{'name':'p','vswitch':'s'}],'vms':[");
+	for (unsigned v = 0; v < 64; v++) {
+		n += (size_t)sprintf(json + n, "%s{'name':'v%u','memory':'2MiB','boot':{'linux':'module:k'},'nics':[", v ? "," : "", v);
+		for (unsigned k = 0; k < 8; k++)
+			n += (size_t)sprintf(json + n, "%s{'portgroup':'p'}", k ? "," : "");
+		n += (size_t)sprintf(json + n, "]}");
+	}
+	sprintf(json + n, "]}");
+	assert_int_equal(check(json), -EINVAL);
+	assert_non_null(
+		strstr(problems.text, "error vms: the host has 513 NICs of VMs, VMkernel NICs and uplinks; its switch has 512 ports"));
+	free(json);
+}
+
 static void vmk_needs_an_uplink(void **state)
 {
 	char *json = changed("'uplinks':['u1']", "'uplinks':[]");
@@ -288,6 +333,9 @@ int main(void)
 		cmocka_unit_test(read_only_may_be_shared),
 		cmocka_unit_test(needs_a_vmknic),
 		cmocka_unit_test(vmk_needs_an_uplink),
+		cmocka_unit_test(uplinks_of_one_vswitch_share_an_mtu),
+		cmocka_unit_test(a_switch_has_so_many_vlans),
+		cmocka_unit_test(a_switch_has_so_many_ports),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

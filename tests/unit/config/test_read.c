@@ -217,6 +217,10 @@ static void refuses_lists(void **state)
 		"error vms: vms must be a list, not a mapping (write it in brackets, [ ... ], or as lines that begin with \"- \")\n");
 	refuses("{'host':{'name':'h'},'datastores':[{'name':'d','iscsi':{'portals':[],'target':'iqn.2026-01.a:b'}}]}",
 		"error datastores[0].iscsi.portals: \"portals\" needs at least 1 element ()\n");
+	refuses("{'host':{'name':'h'},'vswitches':[{'name':'s'}],'portgroups':[{'name':'p','vswitch':'s','trunk':[]}]}",
+		"error portgroups[0].trunk: \"trunk\" needs at least 1 element ()\n");
+	refuses("{'host':{'name':'h'},'uplinks':[{'name':'u','match':{'pci':'0000:00:02.0'},'vlans':[]}]}",
+		"error uplinks[0].vlans: \"vlans\" needs at least 1 element ()\n");
 }
 
 #define SAN(secret)                                                                                                                        \

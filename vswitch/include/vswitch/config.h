@@ -9,6 +9,7 @@
 #define VSW_MAX_UPLINKS 8
 #define VSW_MAX_SWITCHES 8
 #define VSW_MAX_PORTGROUPS 128
+#define VSW_MAX_PORTS 512 /* NICs of VMs, VMkernel NICs and uplinks together */
 #define VSW_VLAN_MAX 4094
 
 #define VSW_MAX_VLAN_RANGES 16
