@@ -117,6 +117,85 @@ static enum emu_result bit_test(struct emu *e, const struct emu_insn *in)
 	return EMU_DONE;
 }
 
+static enum emu_result shift(struct emu *e, const struct emu_insn *in)
+{
+	const ZydisDecodedOperand *to = &in->op[0];
+	uint64_t a, count, r, flags = e->rflags;
+	if (emu_check_write(e, in, to) || emu_read(e, in, &in->op[1], &count) || emu_read(e, in, to, &a))
+		return EMU_FAULT;
+	if (!emu_shift(in->z.mnemonic, to->size / 8, a, (unsigned)count, &r, &flags))
+		return unknown(e, "a shift that is not emulated");
+	if (emu_write(e, in, to, r))
+		return EMU_FAULT;
+	e->rflags = flags;
+	return EMU_DONE;
+}
+
+/* SETcc and CMOVcc; the latter reads its source and clears the upper half of a 32-bit destination whatever the condition says. */
+static enum emu_result conditional(struct emu *e, const struct emu_insn *in)
+{
+	bool holds = emu_condition(in->z.opcode & 15, e->rflags);
+	uint64_t value = holds;
+	if ((in->z.opcode & 0xf0) == 0x40) {
+		uint64_t old;
+		if (emu_read(e, in, &in->op[1], &value) || emu_read(e, in, &in->op[0], &old))
+			return EMU_FAULT;
+		value = holds ? value : old;
+	}
+	return emu_write(e, in, &in->op[0], value) ? EMU_FAULT : EMU_DONE;
+}
+
+/* MUL, and IMUL with one, two and three operands. */
+static enum emu_result multiply(struct emu *e, const struct emu_insn *in)
+{
+	static const ZydisRegister ax[9] = {[1] = ZYDIS_REGISTER_AL, [2] = ZYDIS_REGISTER_AX, [4] = ZYDIS_REGISTER_EAX, [8] = ZYDIS_REGISTER_RAX};
+	static const ZydisRegister dx[9] = {[1] = ZYDIS_REGISTER_AH, [2] = ZYDIS_REGISTER_DX, [4] = ZYDIS_REGISTER_EDX, [8] = ZYDIS_REGISTER_RDX};
+	unsigned operands = in->z.operand_count_visible, size = in->op[0].size / 8;
+	uint64_t a, b, low, high;
+	if (operands == 1) {
+		a = emu_reg_read(e, ax[size]);
+		if (emu_read(e, in, &in->op[0], &b))
+			return EMU_FAULT;
+	} else if (emu_read(e, in, &in->op[operands - 2], &a) || emu_read(e, in, &in->op[operands - 1], &b)) {
+		return EMU_FAULT;
+	}
+	emu_multiply(in->z.mnemonic == ZYDIS_MNEMONIC_IMUL, size, a, b, &low, &high, &e->rflags);
+	emu_reg_write(e, operands == 1 ? ax[size] : in->op[0].reg.value, low);
+	if (operands == 1)
+		emu_reg_write(e, dx[size], high);
+	return EMU_DONE;
+}
+
+/* The stack pointer as wide as the stack segment says. */
+static void set_stack(struct emu *e, uint64_t mask, uint64_t value)
+{
+	e->regs[VREG_RSP] = mask == 0xffff ? (e->regs[VREG_RSP] & ~mask) | (value & mask) : value & mask;
+}
+
+/* PUSH and POP of memory. POP's address is taken with the stack pointer already moved (SDM vol. 2, "POP"). */
+static enum emu_result stack(struct emu *e, const struct emu_insn *in)
+{
+	const ZydisDecodedOperand *op = &in->op[0];
+	unsigned size = op->size / 8;
+	uint64_t mask = e->bits == 64 ? ~0ull : e->seg[VSEG_SS].attr & SEG_DB ? 0xffffffff : 0xffff, before = e->regs[VREG_RSP], value;
+	if (in->z.mnemonic == ZYDIS_MNEMONIC_PUSH) {
+		uint64_t to = (before - size) & mask;
+		if (emu_memory(e, ZYDIS_REGISTER_SS, to, size, EMU_CHECK_WRITE, NULL) || emu_read(e, in, op, &value) ||
+			emu_memory(e, ZYDIS_REGISTER_SS, to, size, EMU_WRITE, &value))
+			return EMU_FAULT;
+		set_stack(e, mask, to);
+		return EMU_DONE;
+	}
+	if (emu_memory(e, ZYDIS_REGISTER_SS, before & mask, size, EMU_READ, &value))
+		return EMU_FAULT;
+	set_stack(e, mask, before + size);
+	if (emu_write(e, in, op, value)) {
+		e->regs[VREG_RSP] = before;
+		return EMU_FAULT;
+	}
+	return EMU_DONE;
+}
+
 static enum emu_result execute(struct emu *e, const struct emu_insn *in)
 {
 	switch (in->z.mnemonic) {
@@ -133,7 +212,16 @@ static enum emu_result execute(struct emu *e, const struct emu_insn *in)
 		return compare_exchange(e, in);
 	case ZYDIS_MNEMONIC_BT: case ZYDIS_MNEMONIC_BTS: case ZYDIS_MNEMONIC_BTR: case ZYDIS_MNEMONIC_BTC:
 		return bit_test(e, in);
+	case ZYDIS_MNEMONIC_SHL: case ZYDIS_MNEMONIC_SHR: case ZYDIS_MNEMONIC_SAR: case ZYDIS_MNEMONIC_ROL: case ZYDIS_MNEMONIC_ROR:
+	case ZYDIS_MNEMONIC_RCL: case ZYDIS_MNEMONIC_RCR:
+		return shift(e, in);
+	case ZYDIS_MNEMONIC_MUL: case ZYDIS_MNEMONIC_IMUL:
+		return multiply(e, in);
+	case ZYDIS_MNEMONIC_PUSH: case ZYDIS_MNEMONIC_POP:
+		return stack(e, in);
 	default:
+		if (in->z.opcode_map == ZYDIS_OPCODE_MAP_0F && ((in->z.opcode & 0xf0) == 0x90 || (in->z.opcode & 0xf0) == 0x40))
+			return conditional(e, in);
 		return emu_is_string(in->z.mnemonic) ? emu_string(e, in) : unknown(e, "an instruction that is not emulated on device memory");
 	}
 }

@@ -6,7 +6,7 @@
  *   emulate.c        decode, dispatch: moves, ALU, bit and exchange forms
  *   emulate_alu.c    arithmetic and flags (pure)
  *   emulate_memory.c operands: registers, effective addresses, translation, RAM or device
- *   emulate_string.c MOVS STOS LODS INS OUTS with REP, resumable
+ *   emulate_string.c MOVS STOS LODS CMPS SCAS INS OUTS with REP, resumable
  */
 #ifndef HV_VIRT_EMULATE_H
 #define HV_VIRT_EMULATE_H

@@ -101,3 +101,74 @@ bool emu_alu(ZydisMnemonic m, unsigned size, uint64_t a, uint64_t b, uint64_t *r
 		return false;
 	}
 }
+
+/* SDM vol. 2, "SAL/SAR/SHL/SHR" and "RCL/RCR/ROL/ROR". OF is defined for one position; for more it is what one more position would make it. */
+bool emu_shift(ZydisMnemonic m, unsigned size, uint64_t a, unsigned count, uint64_t *result, uint64_t *flags)
+{
+	unsigned bits = 8 * size;
+	uint64_t mask = emu_mask(size), top = 1ull << (bits - 1), r = a & mask, f = *flags;
+	bool carry = f & FLAGS_CF, shift = false, left = false;
+	count &= size == 8 ? 63 : 31;
+	*result = r;
+	if (count == 0)
+		return true;
+	for (unsigned i = 0; i < count; i++) {
+		bool out_left = r & top, out_right = r & 1;
+		switch (m) {
+		case ZYDIS_MNEMONIC_SHL:
+			r = r << 1 & mask;
+			break;
+		case ZYDIS_MNEMONIC_SHR:
+			r >>= 1;
+			break;
+		case ZYDIS_MNEMONIC_SAR:
+			r = r >> 1 | (r & top);
+			break;
+		case ZYDIS_MNEMONIC_ROL:
+			r = (r << 1 & mask) | out_left;
+			break;
+		case ZYDIS_MNEMONIC_ROR:
+			r = r >> 1 | (out_right ? top : 0);
+			break;
+		case ZYDIS_MNEMONIC_RCL:
+			r = (r << 1 & mask) | carry;
+			break;
+		case ZYDIS_MNEMONIC_RCR:
+			r = r >> 1 | (carry ? top : 0);
+			break;
+		default:
+			return false;
+		}
+		left = m == ZYDIS_MNEMONIC_SHL || m == ZYDIS_MNEMONIC_ROL || m == ZYDIS_MNEMONIC_RCL;
+		shift = m == ZYDIS_MNEMONIC_SHL || m == ZYDIS_MNEMONIC_SHR || m == ZYDIS_MNEMONIC_SAR;
+		carry = left ? out_left : out_right;
+	}
+	bool overflow = left ? (bool)(r & top) != carry : m == ZYDIS_MNEMONIC_SAR ? false : m == ZYDIS_MNEMONIC_SHR ? a & top : (r ^ r << 1) & top;
+	f = (f & ~(FLAGS_CF | FLAGS_OF)) | (carry ? FLAGS_CF : 0) | (overflow ? FLAGS_OF : 0);
+	if (shift)
+		f = (f & ~(FLAGS_SF | FLAGS_ZF | FLAGS_PF)) | result_flags(r, size);
+	*result = r;
+	*flags = f;
+	return true;
+}
+
+void emu_multiply(bool is_signed, unsigned size, uint64_t a, uint64_t b, uint64_t *low, uint64_t *high, uint64_t *flags)
+{
+	unsigned unused = 64 - 8 * size;
+	unsigned __int128 r;
+	if (is_signed)
+		r = (unsigned __int128)((__int128)((int64_t)(a << unused) >> unused) * ((int64_t)(b << unused) >> unused));
+	else
+		r = (unsigned __int128)(a & emu_mask(size)) * (b & emu_mask(size));
+	*low = (uint64_t)r & emu_mask(size);
+	*high = (uint64_t)(r >> 8 * size) & emu_mask(size);
+	bool wide = is_signed ? *high != (*low >> (8 * size - 1) ? emu_mask(size) : 0) : *high != 0;
+	*flags = (*flags & ~(FLAGS_CF | FLAGS_OF)) | (wide ? FLAGS_CF | FLAGS_OF : 0);
+}
+
+bool emu_condition(unsigned condition, uint64_t f)
+{
+	bool less = !(f & FLAGS_SF) != !(f & FLAGS_OF), is[8] = {f & FLAGS_OF, f & FLAGS_CF, f & FLAGS_ZF, f & (FLAGS_CF | FLAGS_ZF), f & FLAGS_SF,
+							f & FLAGS_PF, less, less || f & FLAGS_ZF};
+	return is[condition >> 1 & 7] != (condition & 1);
+}

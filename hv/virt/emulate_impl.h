@@ -29,6 +29,12 @@ int emu_check_write(struct emu *e, const struct emu_insn *in, const ZydisDecoded
 /* ---- emulate_alu.c ---- */
 /* The result of a two-operand ALU operation of `size` bytes; *flags gets the status flags of SDM vol. 1, 3.4.3.1. False: not one of ours. */
 bool emu_alu(ZydisMnemonic m, unsigned size, uint64_t a, uint64_t b, uint64_t *result, uint64_t *flags);
+/* Shifts and rotates by `count`; a count that masks to 0 changes nothing. False: not one of ours. */
+bool emu_shift(ZydisMnemonic m, unsigned size, uint64_t a, unsigned count, uint64_t *result, uint64_t *flags);
+/* a * b, twice as wide; CF and OF say whether the upper half means anything. */
+void emu_multiply(bool is_signed, unsigned size, uint64_t a, uint64_t b, uint64_t *low, uint64_t *high, uint64_t *flags);
+/* The condition of Jcc, SETcc and CMOVcc: the opcode's low four bits. */
+bool emu_condition(unsigned condition, uint64_t flags);
 
 /* ---- emulate_string.c ---- */
 bool emu_is_string(ZydisMnemonic m);

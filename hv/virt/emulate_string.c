@@ -12,6 +12,8 @@ bool emu_is_string(ZydisMnemonic m)
 	case ZYDIS_MNEMONIC_MOVSB: case ZYDIS_MNEMONIC_MOVSW: case ZYDIS_MNEMONIC_MOVSD: case ZYDIS_MNEMONIC_MOVSQ:
 	case ZYDIS_MNEMONIC_STOSB: case ZYDIS_MNEMONIC_STOSW: case ZYDIS_MNEMONIC_STOSD: case ZYDIS_MNEMONIC_STOSQ:
 	case ZYDIS_MNEMONIC_LODSB: case ZYDIS_MNEMONIC_LODSW: case ZYDIS_MNEMONIC_LODSD: case ZYDIS_MNEMONIC_LODSQ:
+	case ZYDIS_MNEMONIC_CMPSB: case ZYDIS_MNEMONIC_CMPSW: case ZYDIS_MNEMONIC_CMPSD: case ZYDIS_MNEMONIC_CMPSQ:
+	case ZYDIS_MNEMONIC_SCASB: case ZYDIS_MNEMONIC_SCASW: case ZYDIS_MNEMONIC_SCASD: case ZYDIS_MNEMONIC_SCASQ:
 	case ZYDIS_MNEMONIC_INSB: case ZYDIS_MNEMONIC_INSW: case ZYDIS_MNEMONIC_INSD:
 	case ZYDIS_MNEMONIC_OUTSB: case ZYDIS_MNEMONIC_OUTSW: case ZYDIS_MNEMONIC_OUTSD:
 		return true;
@@ -48,18 +50,20 @@ static ZydisRegister source_segment(const struct emu_insn *in)
 	return in->z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_ES ? ZYDIS_REGISTER_ES : ZYDIS_REGISTER_DS;
 }
 
-enum { SRC_MEMORY = 1, SRC_AX = 2, SRC_PORT = 4, DST_MEMORY = 8, DST_AX = 16, DST_PORT = 32 };
+enum { SRC_MEMORY = 1, SRC_AX = 2, SRC_PORT = 4, DST_MEMORY = 8, DST_AX = 16, DST_PORT = 32, COMPARE = 64 /* with ES:DI */ };
 
 static unsigned kind(ZydisMnemonic m, unsigned *size)
 {
 	switch (m) {
 	case ZYDIS_MNEMONIC_MOVSB: case ZYDIS_MNEMONIC_STOSB: case ZYDIS_MNEMONIC_LODSB: case ZYDIS_MNEMONIC_INSB: case ZYDIS_MNEMONIC_OUTSB:
+	case ZYDIS_MNEMONIC_CMPSB: case ZYDIS_MNEMONIC_SCASB:
 		*size = 1;
 		break;
 	case ZYDIS_MNEMONIC_MOVSW: case ZYDIS_MNEMONIC_STOSW: case ZYDIS_MNEMONIC_LODSW: case ZYDIS_MNEMONIC_INSW: case ZYDIS_MNEMONIC_OUTSW:
+	case ZYDIS_MNEMONIC_CMPSW: case ZYDIS_MNEMONIC_SCASW:
 		*size = 2;
 		break;
-	case ZYDIS_MNEMONIC_MOVSQ: case ZYDIS_MNEMONIC_STOSQ: case ZYDIS_MNEMONIC_LODSQ:
+	case ZYDIS_MNEMONIC_MOVSQ: case ZYDIS_MNEMONIC_STOSQ: case ZYDIS_MNEMONIC_LODSQ: case ZYDIS_MNEMONIC_CMPSQ: case ZYDIS_MNEMONIC_SCASQ:
 		*size = 8;
 		break;
 	default:
@@ -75,6 +79,10 @@ static unsigned kind(ZydisMnemonic m, unsigned *size)
 		return SRC_MEMORY | DST_AX;
 	case ZYDIS_MNEMONIC_INSB: case ZYDIS_MNEMONIC_INSW: case ZYDIS_MNEMONIC_INSD:
 		return SRC_PORT | DST_MEMORY;
+	case ZYDIS_MNEMONIC_CMPSB: case ZYDIS_MNEMONIC_CMPSW: case ZYDIS_MNEMONIC_CMPSD: case ZYDIS_MNEMONIC_CMPSQ:
+		return SRC_MEMORY | COMPARE;
+	case ZYDIS_MNEMONIC_SCASB: case ZYDIS_MNEMONIC_SCASW: case ZYDIS_MNEMONIC_SCASD: case ZYDIS_MNEMONIC_SCASQ:
+		return SRC_AX | COMPARE;
 	default:
 		return SRC_MEMORY | DST_PORT;
 	}
@@ -90,12 +98,17 @@ static int iterate(struct emu *e, const struct emu_insn *in, unsigned what, unsi
 {
 	unsigned bits = in->z.address_width;
 	uint16_t port = (uint16_t)e->regs[VREG_RDX];
-	uint64_t value = e->regs[VREG_RAX] & emu_mask(size);
+	uint64_t value = e->regs[VREG_RAX] & emu_mask(size), other, difference;
 	/* The destination is checked before a source with side effects is read. */
 	if (what & DST_MEMORY && emu_memory(e, ZYDIS_REGISTER_ES, reg_of_width(e, VREG_RDI, bits), size, EMU_CHECK_WRITE, NULL))
 		return -1;
 	if (what & SRC_MEMORY && emu_memory(e, source_segment(in), reg_of_width(e, VREG_RSI, bits), size, EMU_READ, &value))
 		return -1;
+	if (what & COMPARE) {
+		if (emu_memory(e, ZYDIS_REGISTER_ES, reg_of_width(e, VREG_RDI, bits), size, EMU_READ, &other))
+			return -1;
+		emu_alu(ZYDIS_MNEMONIC_CMP, size, value, other, &difference, &e->rflags);
+	}
 	if (what & SRC_PORT)
 		e->port(e, port, size, false, &value);
 	if (what & DST_MEMORY && emu_memory(e, ZYDIS_REGISTER_ES, reg_of_width(e, VREG_RDI, bits), size, EMU_WRITE, &value))
@@ -106,7 +119,7 @@ static int iterate(struct emu *e, const struct emu_insn *in, unsigned what, unsi
 		set_ax(e, size, value);
 	if (what & SRC_MEMORY)
 		advance(e, VREG_RSI, bits, size);
-	if (what & DST_MEMORY)
+	if (what & (DST_MEMORY | COMPARE))
 		advance(e, VREG_RDI, bits, size);
 	return 0;
 }
@@ -123,7 +136,7 @@ enum emu_result emu_string(struct emu *e, const struct emu_insn *in)
 		if (iterate(e, in, what, size))
 			return EMU_FAULT;
 		set_reg_of_width(e, VREG_RCX, bits, left - 1);
-		if (left == 1)
+		if (left == 1 || (what & COMPARE && !(e->rflags & FLAGS_ZF) != !(in->z.attributes & ZYDIS_ATTRIB_HAS_REPE)))
 			return EMU_DONE;
 	}
 	return EMU_AGAIN;

@@ -18,6 +18,7 @@ struct row {
 	void (*handle)(struct vcpu *v, struct virt_exit *e);
 	uint8_t opcode_bytes; /* 0: not an instruction of known length */
 	uint8_t opcode[3];
+	uint8_t either; /* bit of the last byte that may be either: some processors report INVD as WBINVD (QEMU's TCG) */
 };
 
 /* ---- where the guest is ---- */
@@ -74,6 +75,15 @@ static bool is_prefix(uint8_t b, bool long64)
 	}
 }
 
+static bool same_opcode(const uint8_t *at, const struct row *row)
+{
+	unsigned last = row->opcode_bytes - 1u;
+	for (unsigned i = 0; i < last; i++)
+		if (__atomic_load_n(&at[i], __ATOMIC_RELAXED) != row->opcode[i])
+			return false;
+	return ((__atomic_load_n(&at[last], __ATOMIC_RELAXED) ^ row->opcode[last]) & ~row->either) == 0;
+}
+
 static unsigned insn_length(struct vcpu *v, const struct row *row)
 {
 	uint8_t code[INSN_MAX];
@@ -81,18 +91,11 @@ static unsigned insn_length(struct vcpu *v, const struct row *row)
 	bool long64 = vcpu_code_bits(v) == 64;
 	while (at < n && is_prefix(code[at], long64))
 		at++;
-	if (n - at < row->opcode_bytes || memcmp(code + at, row->opcode, row->opcode_bytes) != 0)
+	if (n - at < row->opcode_bytes || !same_opcode(code + at, row))
 		return 0;
 	return at + row->opcode_bytes;
 }
 
-static bool same_opcode(const uint8_t *at, const struct row *row)
-{
-	for (unsigned i = 0; i < row->opcode_bytes; i++)
-		if (__atomic_load_n(&at[i], __ATOMIC_RELAXED) != row->opcode[i])
-			return false;
-	return true;
-}
 
 /* Remembers where the opcode lies in guest memory; not when the instruction crosses a page. */
 static void make_hint(struct vcpu *v, struct insn_hint *h, const struct row *row, uint8_t reason, unsigned len)
@@ -351,36 +354,36 @@ static void on_crash(struct vcpu *v, struct virt_exit *e)
 }
 
 static const struct row rows[VEXIT_COUNT] = {
-	[VEXIT_NONE] = {on_nothing, 0, {0}},
-	[VEXIT_DEBUG_REGISTER] = {on_nothing, 0, {0}},
-	[VEXIT_CONTROL_REGISTER] = {on_nothing, 0, {0}},
-	[VEXIT_INTERRUPT] = {on_nothing, 0, {0}},
-	[VEXIT_NMI] = {on_nothing, 0, {0}},
-	[VEXIT_EXCEPTION] = {on_exception, 0, {0}},
-	[VEXIT_IRQ_WINDOW] = {on_irq_window, 0, {0}},
-	[VEXIT_NMI_WINDOW] = {on_nmi_window, 0, {0}},
-	[VEXIT_NMI_OPEN] = {on_nmi_open, 0, {0}},
-	[VEXIT_CPUID] = {on_cpuid, 2, {0x0f, 0xa2}},
-	[VEXIT_HLT] = {on_hlt, 1, {0xf4}},
-	[VEXIT_RDMSR] = {on_rdmsr, 2, {0x0f, 0x32}},
-	[VEXIT_WRMSR] = {on_wrmsr, 2, {0x0f, 0x30}},
-	[VEXIT_IO] = {on_io, 0, {0}},
-	[VEXIT_IO_STRING] = {on_emulate, 0, {0}},
-	[VEXIT_MEMORY] = {on_memory, 0, {0}},
-	[VEXIT_CR_ACCESS] = {on_emulate, 0, {0}},
-	[VEXIT_RDPMC] = {on_rdpmc, 0, {0}},
-	[VEXIT_XSETBV] = {on_xsetbv, 3, {0x0f, 0x01, 0xd1}},
-	[VEXIT_WBINVD] = {on_skip, 2, {0x0f, 0x09}},
-	[VEXIT_INVD] = {on_skip, 2, {0x0f, 0x08}},
-	[VEXIT_LOG_FULL] = {on_nothing, 0, {0}},
-	[VEXIT_EOI] = {on_eoi, 0, {0}},
-	[VEXIT_APIC_WRITE] = {on_apic_write, 0, {0}},
-	[VEXIT_PAUSE] = {on_skip, 1, {0x90}},
-	[VEXIT_HYPERCALL] = {on_hypercall, 3, {0x0f, 0x01, 0xd9}},
-	[VEXIT_UNDEFINED] = {on_undefined, 0, {0}},
-	[VEXIT_SHUTDOWN] = {on_shutdown, 0, {0}},
-	[VEXIT_INVALID_STATE] = {on_invalid, 0, {0}},
-	[VEXIT_CRASH] = {on_crash, 0, {0}},
+	[VEXIT_NONE] = {on_nothing, 0, {0}, 0},
+	[VEXIT_DEBUG_REGISTER] = {on_nothing, 0, {0}, 0},
+	[VEXIT_CONTROL_REGISTER] = {on_nothing, 0, {0}, 0},
+	[VEXIT_INTERRUPT] = {on_nothing, 0, {0}, 0},
+	[VEXIT_NMI] = {on_nothing, 0, {0}, 0},
+	[VEXIT_EXCEPTION] = {on_exception, 0, {0}, 0},
+	[VEXIT_IRQ_WINDOW] = {on_irq_window, 0, {0}, 0},
+	[VEXIT_NMI_WINDOW] = {on_nmi_window, 0, {0}, 0},
+	[VEXIT_NMI_OPEN] = {on_nmi_open, 0, {0}, 0},
+	[VEXIT_CPUID] = {on_cpuid, 2, {0x0f, 0xa2}, 0},
+	[VEXIT_HLT] = {on_hlt, 1, {0xf4}, 0},
+	[VEXIT_RDMSR] = {on_rdmsr, 2, {0x0f, 0x32}, 0},
+	[VEXIT_WRMSR] = {on_wrmsr, 2, {0x0f, 0x30}, 0},
+	[VEXIT_IO] = {on_io, 0, {0}, 0},
+	[VEXIT_IO_STRING] = {on_emulate, 0, {0}, 0},
+	[VEXIT_MEMORY] = {on_memory, 0, {0}, 0},
+	[VEXIT_CR_ACCESS] = {on_emulate, 0, {0}, 0},
+	[VEXIT_RDPMC] = {on_rdpmc, 0, {0}, 0},
+	[VEXIT_XSETBV] = {on_xsetbv, 3, {0x0f, 0x01, 0xd1}, 0},
+	[VEXIT_WBINVD] = {on_skip, 2, {0x0f, 0x09}, 1},
+	[VEXIT_INVD] = {on_skip, 2, {0x0f, 0x08}, 1},
+	[VEXIT_LOG_FULL] = {on_nothing, 0, {0}, 0},
+	[VEXIT_EOI] = {on_eoi, 0, {0}, 0},
+	[VEXIT_APIC_WRITE] = {on_apic_write, 0, {0}, 0},
+	[VEXIT_PAUSE] = {on_skip, 1, {0x90}, 0},
+	[VEXIT_HYPERCALL] = {on_hypercall, 3, {0x0f, 0x01, 0xd9}, 0},
+	[VEXIT_UNDEFINED] = {on_undefined, 0, {0}, 0},
+	[VEXIT_SHUTDOWN] = {on_shutdown, 0, {0}, 0},
+	[VEXIT_INVALID_STATE] = {on_invalid, 0, {0}, 0},
+	[VEXIT_CRASH] = {on_crash, 0, {0}, 0},
 };
 
 void vcpu_handle_exit(struct vcpu *v, struct virt_exit *e)

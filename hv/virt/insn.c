@@ -54,8 +54,10 @@ void vcpu_emulate(struct vcpu *v, struct virt_exit *exit)
 		vcpu_skip(v, (unsigned)(e.rip - v->rip));
 		break;
 	case EMU_AGAIN:
+		v->rflags = e.rflags;
 		break;
 	case EMU_FAULT:
+		v->rflags = e.rflags; /* of the iterations before, in a string */
 		if (e.vector == X86_PF)
 			virt_ops->set_control(v, VCTL_CR2, e.cr2);
 		vcpu_inject(v, e.vector, e.has_error, e.error);
