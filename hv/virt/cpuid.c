@@ -143,6 +143,20 @@ void virt_cpuid_init(void)
 		fill();
 }
 
+uint64_t virt_cr4_mask(void)
+{
+	const struct x86_cpuid *one = &answers.row[answers.basic[1] - 1], *seven = &answers.row[answers.basic[7] - 1];
+	uint64_t mask = CR4_BASE;
+	mask |= one->ecx & B(17) ? CR4_PCIDE : 0;
+	mask |= one->ecx & B(26) ? CR4_OSXSAVE : 0;
+	mask |= seven->ebx & B(0) ? CR4_FSGSBASE : 0;
+	mask |= seven->ebx & B(7) ? CR4_SMEP : 0;
+	mask |= seven->ebx & B(20) ? CR4_SMAP : 0;
+	mask |= seven->ecx & B(2) ? CR4_UMIP : 0;
+	mask |= seven->ecx & B(3) ? CR4_PKE : 0;
+	return mask;
+}
+
 uint64_t virt_xcr0_mask(void)
 {
 	return answers.xcr0;

@@ -15,17 +15,21 @@ static bool decode(const struct emu *e, struct emu_insn *in)
 	return ZYAN_SUCCESS(ZydisDecoderInit(&d, mode, stack)) && ZYAN_SUCCESS(ZydisDecoderDecodeFull(&d, e->code, e->code_bytes, &in->z, in->op));
 }
 
-/* MOV, MOVZX, MOVSX, MOVSXD, MOVNTI, MOVBE, and MOV to CR8. */
+static bool is_cr(ZydisRegister r)
+{
+	return r == ZYDIS_REGISTER_CR4 || r == ZYDIS_REGISTER_CR8;
+}
+
+/* MOV, MOVZX, MOVSX, MOVSXD, MOVNTI, MOVBE, and MOV to CR4 and CR8. */
 static enum emu_result move(struct emu *e, const struct emu_insn *in)
 {
 	const ZydisDecodedOperand *to = &in->op[0], *from = &in->op[1];
 	uint64_t value;
 	if (emu_read(e, in, from, &value))
 		return EMU_FAULT;
-	if (to->type == ZYDIS_OPERAND_TYPE_REGISTER && to->reg.value == ZYDIS_REGISTER_CR8) {
-		if (value > 15)
+	if (to->type == ZYDIS_OPERAND_TYPE_REGISTER && is_cr(to->reg.value)) {
+		if (!e->set_cr(e, to->reg.value == ZYDIS_REGISTER_CR8 ? 8 : 4, value))
 			return emu_fault(e, X86_GP, true, 0), EMU_FAULT;
-		e->set_cr8(e, value);
 		return EMU_DONE;
 	}
 	if (in->z.mnemonic == ZYDIS_MNEMONIC_MOVSX || in->z.mnemonic == ZYDIS_MNEMONIC_MOVSXD)
@@ -231,7 +235,7 @@ static bool plain_operands(const struct emu_insn *in)
 {
 	for (unsigned i = 0; i < in->z.operand_count_visible; i++) {
 		const ZydisDecodedOperand *op = &in->op[i];
-		if (op->type == ZYDIS_OPERAND_TYPE_REGISTER && op->reg.value > ZYDIS_REGISTER_R15 && op->reg.value != ZYDIS_REGISTER_CR8)
+		if (op->type == ZYDIS_OPERAND_TYPE_REGISTER && op->reg.value > ZYDIS_REGISTER_R15 && !is_cr(op->reg.value))
 			return false;
 		if (op->type == ZYDIS_OPERAND_TYPE_MEMORY && (op->size > 64 || op->size < 8))
 			return false;

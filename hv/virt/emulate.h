@@ -34,7 +34,7 @@ struct emu {
 	/* Device memory and ports; size 1, 2, 4, 8. */
 	void (*device)(struct emu *e, gpa_t gpa, unsigned size, bool write, uint64_t *value);
 	void (*port)(struct emu *e, uint16_t port, unsigned size, bool write, uint64_t *value);
-	void (*set_cr8)(struct emu *e, uint64_t value);
+	bool (*set_cr)(struct emu *e, unsigned cr, uint64_t value); /* CR4, CR8; false: #GP */
 	void *arg;
 	/* Out. */
 	uint8_t vector;

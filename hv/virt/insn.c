@@ -25,20 +25,44 @@ static void on_port(struct emu *e, uint16_t port, unsigned size, bool write, uin
 	*value = a.value;
 }
 
-static void on_cr8(struct emu *e, uint64_t value)
+/* MOV to CR4 (SDM vol. 2, "MOV: Move to/from Control Registers"): what CPUID does not offer cannot be set, whatever the machine has. */
+static bool set_cr4(struct vcpu *v, uint64_t value)
+{
+	uint64_t old = virt_ops->get_control(v, VCTL_CR4), efer = virt_ops->get_control(v, VCTL_EFER);
+	if (value & ~virt_cr4_mask() || (efer & EFER_LMA && !(value & CR4_PAE)))
+		return false;
+	if (value & CR4_PCIDE && !(old & CR4_PCIDE) && (!(efer & EFER_LMA) || virt_ops->get_control(v, VCTL_CR3) & 0xfff))
+		return false;
+	virt_ops->set_control(v, VCTL_CR4, value);
+	return true;
+}
+
+static bool on_cr(struct emu *e, unsigned cr, uint64_t value)
 {
 	struct vcpu *v = e->arg;
+	if (cr == 4)
+		return set_cr4(v, value);
+	if (value > 15)
+		return false;
 	if (v->lapic)
 		lapic_set_cr8(v->lapic, (uint8_t)value);
 	v->irq_check = true;
+	return true;
 }
 
 void vcpu_emulate(struct vcpu *v, struct virt_exit *exit)
 {
 	uint8_t code[INSN_MAX];
 	struct emu e = {
-		.regs = v->regs, .rip = v->rip, .rflags = v->rflags, .bits = vcpu_code_bits(v), .code = code,
-		.device = on_device, .port = on_port, .set_cr8 = on_cr8, .arg = v,
+		.regs = v->regs,
+		.rip = v->rip,
+		.rflags = v->rflags,
+		.bits = vcpu_code_bits(v),
+		.code = code,
+		.device = on_device,
+		.port = on_port,
+		.set_cr = on_cr,
+		.arg = v,
 	};
 	e.code_bytes = vcpu_fetch(v, code, INSN_MAX);
 	if (e.code_bytes == 0)

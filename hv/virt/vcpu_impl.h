@@ -119,6 +119,8 @@ void vcpu_handle_exit(struct vcpu *v, struct virt_exit *e);
 /* Asks the machine once; before the functions below. Idempotent. Loop context. */
 void virt_cpuid_init(void);
 void vcpu_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf, struct x86_cpuid *out);
+/* CR4 bits a guest may set. */
+uint64_t virt_cr4_mask(void);
 /* XCR0 bits a guest may set. */
 uint64_t virt_xcr0_mask(void);
 /* Bytes of the XSAVE area for them. */
@@ -127,7 +129,7 @@ uint32_t virt_xsave_bytes(void);
 int vcpu_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value) HV_MUST_CHECK;
 int vcpu_msr_write(struct vcpu *v, uint32_t msr, uint64_t value) HV_MUST_CHECK;
 void vcpu_msr_reset(struct vcpu *v);
-/* ---- insn.c: the instruction at RIP emulated (device memory, string I/O, CR8) ---- */
+/* ---- insn.c: the instruction at RIP emulated (device memory, string I/O, MOV to CR4 and CR8) ---- */
 void vcpu_emulate(struct vcpu *v, struct virt_exit *e);
 /* ---- kvmclock.c ---- */
 int kvmclock_write(struct vcpu *v, uint32_t msr, uint64_t value) HV_MUST_CHECK;

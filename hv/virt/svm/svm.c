@@ -17,6 +17,8 @@
 #include <string.h>
 
 #define BIT(code) (1u << ((code) & 31))
+#define CR4_WRITE (1u << 4)
+#define CR8_WRITE (1u << 8)
 #define IOPM_BYTES 0x3000
 #define MSRPM_BYTES 0x2000
 #define DR_ENABLED 0xffull /* DR7: any breakpoint enabled */
@@ -139,6 +141,7 @@ static void vm_free(struct vm *vm)
 /* Controls (15.9 to 15.14, 15.25). */
 static void set_controls(struct vcpu *v, struct vmcb *b)
 {
+	b->intercept_cr_write = CR4_WRITE; /* a guest sets only what CPUID shows it */
 	b->intercept_dr_read = b->intercept_dr_write = 0xffff;
 	b->intercept_exceptions = 1u << X86_DB | 1u << X86_AC | 1u << X86_MC; /* #DB and #AC: a guest could loop in them for ever */
 	b->intercept1 = BIT(SVM_INTR) | BIT(SVM_NMI) | BIT(SVM_INIT) | BIT(SVM_RDPMC) | BIT(SVM_CPUID) | BIT(SVM_RSM) | BIT(SVM_INVD) | BIT(SVM_HLT) |
@@ -276,6 +279,20 @@ static void intercept1(struct vcpu *v, uint32_t bit, bool on)
  */
 enum virq_use { VIRQ_NONE, VIRQ_WINDOW, VIRQ_DELIVER };
 
+/*
+ * CR8 writes exit when an interrupt waits for a lower TPR, and while there is a virtual interrupt: it was chosen for the TPR of now.
+ * (QEMU's TCG 7.2 also aborts at such a write: it looks at the virtual interrupt without the lock that this needs.)
+ */
+static void watch_cr8(struct vcpu *v)
+{
+	struct virt_vcpu *s = v->virt;
+	uint16_t wanted = s->watch_cr8 || s->virq_programmed != VIRQ_NONE ? CR4_WRITE | CR8_WRITE : CR4_WRITE;
+	if (s->vmcb->intercept_cr_write == wanted)
+		return;
+	s->vmcb->intercept_cr_write = wanted;
+	s->vmcb->clean &= ~VMCB_CLEAN_INTERCEPTS;
+}
+
 static void program_virq(struct vcpu *v)
 {
 	struct virt_vcpu *s = v->virt;
@@ -294,7 +311,8 @@ static void program_virq(struct vcpu *v)
 	b->clean &= ~VMCB_CLEAN_TPR;
 	if ((use == VIRQ_WINDOW) != (s->virq_programmed == VIRQ_WINDOW))
 		intercept1(v, BIT(SVM_VINTR), use == VIRQ_WINDOW);
-	s->virq_programmed = use;
+	s->virq_programmed = (uint8_t)use;
+	watch_cr8(v);
 }
 
 /* What the last entry (entered: it took place) did not deliver, if anything. */
@@ -501,7 +519,6 @@ static void inject(struct vcpu *v, const struct virt_event *e)
 
 static void watch(struct vcpu *v, enum virt_watch what, bool on)
 {
-	struct vmcb *b = v->virt->vmcb;
 	switch (what) {
 	case VWATCH_IRQ:
 		v->virt->window = on;
@@ -510,8 +527,8 @@ static void watch(struct vcpu *v, enum virt_watch what, bool on)
 		intercept1(v, BIT(SVM_IRET), on);
 		break;
 	case VWATCH_CR8:
-		b->intercept_cr_write = on ? 1u << 8 : 0;
-		b->clean &= ~VMCB_CLEAN_INTERCEPTS;
+		v->virt->watch_cr8 = on;
+		watch_cr8(v);
 		break;
 	}
 }

@@ -15,6 +15,7 @@ struct virt_vcpu {
 	bool dr_live; /* DR0-3 are in the machine and not intercepted */
 	bool window;     /* an exit is wanted as soon as an interrupt can be taken */
 	bool virq;       /* interrupt virq_vector is to be delivered by the next entry */
+	bool watch_cr8;
 	uint8_t virq_vector;
 	uint8_t virq_programmed; /* enum virq_use: what the VMCB and the VINTR intercept are set to */
 };

@@ -18,7 +18,9 @@
 
 #define EVENTS_MAX 12
 #define CHANGES_MAX 8
-#define FLAGS_ALWAYS 0x8d5u /* OF SF ZF AF PF CF: of the instruction before; programs compare them through f */
+/* Not compared in events: OF SF ZF AF PF CF, which programs compare at their end; and RF, which QEMU's TCG does not set in what a fault
+ * pushes (SDM vol. 3, 18.3.1.1 "Instruction-Breakpoint Exception Condition"). */
+#define FLAGS_ALWAYS 0x108d5u
 #define MSR_EFER 0xc0000080u
 #define LSR 0x3fd
 

@@ -41,9 +41,11 @@ static void on_port(struct emu *x, uint16_t port, unsigned size, bool write, uin
 }
 
 static uint64_t cr8;
-static void on_cr8(struct emu *x, uint64_t value)
+static bool on_cr(struct emu *x, unsigned cr, uint64_t value)
 {
-	cr8 = value;
+	if (cr == 8 && value < 16)
+		cr8 = value;
+	return cr == 8 && value < 16;
 }
 
 static int setup(void **state)
@@ -52,7 +54,7 @@ static int setup(void **state)
 	memset(regs, 0, sizeof(regs));
 	device = 0x8877665544332211;
 	reads = writes = 0;
-	e = (struct emu){.regs = regs, .rip = 0x1000, .rflags = 2, .bits = 64, .device = on_device, .port = on_port, .set_cr8 = on_cr8};
+	e = (struct emu){.regs = regs, .rip = 0x1000, .rflags = 2, .bits = 64, .device = on_device, .port = on_port, .set_cr = on_cr};
 	for (unsigned i = 0; i < 6; i++)
 		e.seg[i] = (struct virt_seg){.limit = 0xffffffff, .attr = SEG_P | SEG_S | SEG_DB | SEG_G | 3};
 	int ret = gmem_create(GMEM_UNIT, &m);
