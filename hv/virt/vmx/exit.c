@@ -24,7 +24,9 @@ static void decode_event(struct vcpu *v, const struct vmx_exit *x, struct virt_e
 		e->u.text = vector == X86_MC ? "machine check of the host while the guest ran" : "exception: not intercepted";
 		return;
 	}
-	if (vector == X86_DB)
+	if (EVENT_TYPE(x->event) == VMX_PRIVILEGED) /* ICEBP: a trap, but RIP is still there (28.2.4) */
+		v->rip += x->insn_len;
+	else if (vector == X86_DB)
 		vmx_debug_exception(v, x->qualification);
 	e->u.exception.vector = vector;
 	e->u.exception.has_error = x->event & EVENT_ERROR;
@@ -123,7 +125,7 @@ static void decode_invalid(struct vcpu *v, const struct vmx_exit *x, struct virt
 	}
 
 static const struct row rows[VMX_EXIT_COUNT] = {
-	[0] = {VEXIT_EXCEPTION, VMX_WANT_EVENT | VMX_WANT_QUALIFICATION, decode_event, NULL},
+	[0] = {VEXIT_EXCEPTION, VMX_WANT_EVENT | VMX_WANT_QUALIFICATION | VMX_WANT_LENGTH, decode_event, NULL},
 	[1] = {VEXIT_INTERRUPT, 0, NULL, NULL},
 	[2] = {VEXIT_SHUTDOWN, 0, NULL, NULL},
 	[3] = CRASH("INIT sent to the host's processor"),
