@@ -231,13 +231,30 @@ static void page_faults_leave_everything_as_it_was(void **state)
 	assert_int_equal(e.rip, 0x1000);
 }
 
+/* Between device memory and a stack in RAM. The page walk is off: linear addresses are guest-physical. */
+static void stack_and_device(void **state)
+{
+	uint64_t on_stack = 0;
+	regs[VREG_RSP] = 0x8000;
+	assert_int_equal(RUN(0xff, 0x33), EMU_DONE); /* push qword [rbx] */
+	assert_int_equal(regs[VREG_RSP], 0x7ff8);
+	assert_int_equal(gmem_read(m, GPA(0x7ff8), &on_stack, 8), 0);
+	assert_int_equal(on_stack, 0x8877665544332211);
+	device = 0;
+	assert_int_equal(RUN(0x8f, 0x03), EMU_DONE); /* pop qword [rbx] */
+	assert_int_equal(regs[VREG_RSP], 0x8000);
+	assert_int_equal(device, 0x8877665544332211);
+	assert_int_equal(reads, 1);
+	assert_int_equal(writes, 1);
+}
+
 static void unknown_is_said(void **state)
 {
 	assert_int_equal(RUN(0x0f, 0x28, 0x03), EMU_UNKNOWN); /* movaps xmm0,[rbx] */
 	assert_non_null(e.reason);
 	assert_int_equal(RUN(0x06), EMU_UNKNOWN); /* no instruction in 64-bit mode */
 	assert_int_equal(RUN(0x0f), EMU_UNKNOWN);
-	assert_int_equal(RUN(0xff, 0x33), EMU_UNKNOWN); /* push [rbx] */
+	assert_int_equal(RUN(0xff, 0x13), EMU_UNKNOWN); /* call [rbx] */
 }
 
 /* The processor's own answer for `op eax, ecx`. */
@@ -302,6 +319,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(bits_and_exchange, setup, teardown),
 		cmocka_unit_test_setup_teardown(strings, setup, teardown),
 		cmocka_unit_test_setup_teardown(page_faults_leave_everything_as_it_was, setup, teardown),
+		cmocka_unit_test_setup_teardown(stack_and_device, setup, teardown),
 		cmocka_unit_test_setup_teardown(unknown_is_said, setup, teardown),
 		cmocka_unit_test_setup_teardown(alu_matches_the_processor, setup, teardown),
 		cmocka_unit_test_setup_teardown(any_bytes_are_survived, setup, teardown),
