@@ -3,8 +3,8 @@
 
 usage: tests/run.py [PATTERN...]     only tests whose name contains a PATTERN; --list prints the names
 
-Four kinds: unit tests and lints (meson's), image tests (tests/image/<name>: a host image without guests), guest tests (tests/guest/<name>: a
-small program booted in one VM on one host) and system tests (tests/system: real servers, Linux guests). All but the first run two at a time, the
+Five kinds: unit tests and lints (meson's), image tests (tests/image/<name>: a host image without guests), guest tests (tests/guest/<name>: a
+small program booted in one VM on one host), generated programs (tests/differential) and system tests (tests/system: real servers, Linux guests). All but the first run two at a time, the
 longest first, each contained: when it ends, fails, is killed or out of time, no QEMU and no server of it is left. A failed one prints its output.
 A test whose emulator aborted itself is run again. Exit status 77 of a test is a skip.
 """
@@ -72,6 +72,7 @@ SYSTEM = [  # name, arguments, seconds it usually takes (the longest are started
     ("storage_native", ["steady"], 10, 150),
     ("storage_native", ["chap-wrong"], 10, 150),
 ]
+DIFFERENTIAL_PROGRAMS = 1200
 IMAGE_USUAL_S, IMAGE_LIMIT_S = 6, 180
 GUEST_USUAL_S, GUEST_LIMIT_S = 5, 300
 PLATFORM, SKIP = 75, 77
@@ -157,7 +158,8 @@ def image_tests():
 
 def booted_tests():
     tests = [Test(f"guest/{n}", [str(ROOT / "tests/guest/run-one"), n], GUEST_USUAL_S, GUEST_LIMIT_S) for n in guest_programs.names()]
-    tests += [Test(f"guest-intel/{n}", [str(ROOT / "tests/guest/run-one"), n, "intel"], 2 * GUEST_USUAL_S, GUEST_LIMIT_S) for n in guest_programs.names()]
+    tests += [Test(f"guest-intel/{n}", [str(ROOT / "tests/guest/run-one"), n, "both"], 3 * GUEST_USUAL_S, GUEST_LIMIT_S) for n in guest_programs.names()]
+    tests.append(Test("differential/generated", [str(ROOT / "tests/differential/run"), "--count", str(DIFFERENTIAL_PROGRAMS)], 150, 900))
     for name, args, usual, limit in SYSTEM:
         tests.append(Test("system/" + " ".join([name, *args]), [sys.executable, str(ROOT / f"tests/system/{name}.py"), *args], usual, limit))
     return sorted(image_tests() + tests, key=lambda t: -t.usual)
