@@ -10,6 +10,8 @@ ROWS = [
     ("two-shadows", {"interrupts"}, {"e"}, r"%ss\n\tsti",
      "of several instructions in a row that hold interrupts off, only the first is sure to (SDM vol. 2, \"STI\" and \"POP\"): TCG ends the shadow of MOV or POP SS "
      "at an STI behind it, Bochs begins another"),
+    ("null-rpl", {"segments", "exceptions"}, {"s"}, r"mov \$3, %eax\n\tmov %eax, %[defg]s",
+     "IRET to an outer level makes a null selector 0, whatever its RPL was (SDM vol. 2, \"IRET\", RETURN-TO-OUTER-PRIVILEGE-LEVEL); TCG leaves it"),
     ("sysexit", {"exceptions"}, {"e"}, r"sysexit", "in long mode SYSEXIT is #UD on AMD (APM vol. 3, \"SYSEXIT\"), with its checks on Intel (SDM vol. 2, \"SYSEXIT\")"),
     ("branch-canonical", {"exceptions"}, {"e", "end", "r", "f", "s"}, r"0x800000000000, %rbx\n\tjmp",
      "a near jump to an address that is not canonical faults at the jump on Intel (SDM vol. 2, \"JMP\"), at its target on AMD (APM vol. 2, 5.3.1)"),

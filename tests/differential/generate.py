@@ -377,7 +377,8 @@ def make_exceptions(p):
     if p.mode != "real":
         for name in ("absent", "tss", "ldt", "execonly", "readonly", "code32", "data32"):
             s = SEL[name] | r.choice([0, 0, 3])
-            choices += [f"mov ${s}, %eax\n\tmov %eax, %es", f"mov ${s}, %eax\n\tmov %eax, %ds\n\tmovb {p.data(0x408)}, %al", *([] if name == "ldt" and p.mode in LONG else [  # an LDT's rights in long mode: Bochs refuses, table 3-51 of vol. 2 "LAR" does not
+            # The read-only segment begins at the data and has a limit.
+            choices += [f"mov ${s}, %eax\n\tmov %eax, %es", f"mov ${s}, %eax\n\tmov %eax, %ds\n\tmovb {0x408 if name == 'readonly' else p.data(0x408)}, %al", *([] if name == "ldt" and p.mode in LONG else [  # an LDT's rights in long mode: Bochs refuses, table 3-51 of vol. 2 "LAR" does not
                             f"mov ${s}, %eax\n\tlar %ax, %ecx\n\tand $0xf0ff00, %ecx", f"mov ${s}, %eax\n\tlsl %ax, %ecx"]),  # bits 19:16 are undefined
                         f"mov ${s}, %eax\n\tverr %ax", f"mov ${s}, %eax\n\tverw %ax", f"mov ${s}, %eax\n\tltr %ax", *([] if name == "ldt" and p.mode in LONG else [f"mov ${s}, %eax\n\tlldt %ax"])]
             if name != "data32":
