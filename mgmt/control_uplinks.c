@@ -3,7 +3,7 @@
 
 #include <hv/log.h>
 #include <mgmt/mgmt.h>
-#include <vswitch/uplink.h>
+#include <vswitch/uplinks.h>
 
 struct answer {
 	yyjson_mut_doc *doc;

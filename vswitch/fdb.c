@@ -1,13 +1,13 @@
 /*
- * MAC learning: a hash table of 64-byte buckets with four entries, each address in one of two candidate buckets. Fixed size, no allocation;
- * a lookup touches one cache line unless its bucket has spilled.
+ * MAC learning: an open hash table. Each address lies in a window of eight slots from its first place on, or, when that is full, in a
+ * window elsewhere. Fixed size, no allocation; a lookup that succeeds nearly always ends at the first or second slot.
  *
  * Owner: the switch's core. States of an entry: free -> learned (stamp = tick of the last frame) -> free by ageing; or static (an own
- * guest's or vmk's address) until removed. Invariants: a key is in at most one slot; `spilled` of a bucket counts the entries whose first
- * bucket it is and that lie in their second; `learned` counts all entries that are not static.
+ * guest's or vmk's address) until removed. Invariants: a key is in at most one slot; `spilled` of a first place (eight of them share a
+ * counter) counts the addresses that lie outside their first window; `learned` counts all entries that are not static.
  *
  * Hostile sources: learning is limited per second and in total, hashing uses a secret multiplier, a static entry is never moved or evicted
- * by a frame, and a static entry evicts a learned one when its buckets are full.
+ * by a frame, and a static entry evicts a learned one when its windows are full.
  */
 #include "fdb.h"
 
@@ -16,11 +16,47 @@
 #include <hv/mem.h>
 #include <hv/rand.h>
 
-#define FDB_BYTES (FDB_BUCKETS * sizeof(struct fdb_bucket))
+#define FDB_BYTES (2 * FDB_TABLE * sizeof(uint64_t) + FDB_SLOTS / FDB_WINDOW * sizeof(uint16_t))
+
+static uint16_t *spilled_of(const struct fdb *f, uint32_t first)
+{
+	return &f->spilled[first / FDB_WINDOW];
+}
+
+/* The other place of an address, from other bits of the hash. */
+static uint32_t second_place(const struct fdb *f, uint64_t key)
+{
+	return (uint32_t)(fdb_hash(f->multiplier, key) >> 20) & (FDB_SLOTS - 1);
+}
+
+static uint32_t window_find(const struct fdb *f, uint32_t place, uint64_t key)
+{
+	for (uint32_t slot = place; slot < place + FDB_WINDOW; slot++) {
+		if (f->key[slot] == key)
+			return slot;
+	}
+	return FDB_NONE;
+}
+
+uint32_t fdb_find_far(const struct fdb *f, uint64_t key, uint32_t first)
+{
+	uint32_t slot = window_find(f, first, key);
+
+	if (slot != FDB_NONE || !*spilled_of(f, first))
+		return slot;
+	return window_find(f, second_place(f, key), key);
+}
+
+uint64_t fdb_find_far_entry(const struct fdb *f, uint64_t key)
+{
+	uint32_t slot = fdb_find_far(f, key, fdb_first(f, key));
+
+	return slot == FDB_NONE ? FDB_NO_ENTRY : f->entry[slot];
+}
 
 static bool is_static(const struct fdb *f, uint32_t slot)
 {
-	return f->buckets[slot / FDB_WAYS].stamp[slot % FDB_WAYS] == FDB_STATIC;
+	return fdb_entry_stamp(f->entry[slot]) == FDB_STATIC;
 }
 
 bool fdb_is_static(const struct fdb *f, uint32_t slot)
@@ -30,71 +66,66 @@ bool fdb_is_static(const struct fdb *f, uint32_t slot)
 
 static void slot_clear(struct fdb *f, uint32_t slot)
 {
-	struct fdb_bucket *b = &f->buckets[slot / FDB_WAYS];
-	unsigned way = slot % FDB_WAYS;
-	uint32_t first = fdb_first(f, b->key[way]);
+	uint32_t first = fdb_first(f, f->key[slot]);
 
-	if (first != slot / FDB_WAYS)
-		f->buckets[first].spilled--;
-	if (b->stamp[way] != FDB_STATIC)
+	if (slot - first >= FDB_WINDOW)
+		--*spilled_of(f, first);
+	if (!is_static(f, slot))
 		f->learned--;
-	b->key[way] = 0;
+	f->key[slot] = 0;
+	f->entry[slot] = 0; /* no key is 0, but a frame may have it: it must find nothing */
 }
 
 static void slot_set(struct fdb *f, uint32_t slot, uint64_t key, uint16_t port, uint32_t stamp)
 {
-	struct fdb_bucket *b = &f->buckets[slot / FDB_WAYS];
-	unsigned way = slot % FDB_WAYS;
 	uint32_t first = fdb_first(f, key);
 
-	if (first != slot / FDB_WAYS)
-		f->buckets[first].spilled++;
+	if (slot - first >= FDB_WINDOW)
+		++*spilled_of(f, first);
 	if (stamp != FDB_STATIC)
 		f->learned++;
-	b->key[way] = key;
-	b->port[way] = port;
-	b->stamp[way] = stamp;
+	f->key[slot] = key;
+	f->entry[slot] = fdb_entry(stamp, port);
 }
 
-/* Makes room in a full bucket: one of its learned entries goes to its other bucket, if there is room. The slot that is free now. */
-static uint32_t slot_vacate(struct fdb *f, uint32_t bucket)
+/* Makes room in a full window: one of its learned entries goes to its other window, if there is room. The slot that is free now. */
+static uint32_t slot_vacate(struct fdb *f, uint32_t place)
 {
-	for (uint32_t way = 0; way < FDB_WAYS; way++) {
-		uint32_t slot = bucket * FDB_WAYS + way, other;
-		const struct fdb_bucket copy = f->buckets[bucket];
+	for (uint32_t slot = place; slot < place + FDB_WINDOW; slot++) {
+		uint64_t key = f->key[slot], entry = f->entry[slot];
+		uint32_t first = fdb_first(f, key), other;
 
 		if (is_static(f, slot))
 			continue;
-		other = fdb_probe(f, fdb_second(f, copy.key[way], bucket), 0);
+		other = window_find(f, slot - first < FDB_WINDOW ? second_place(f, key) : first, 0);
 		if (other == FDB_NONE)
 			continue;
 		slot_clear(f, slot);
-		slot_set(f, other, copy.key[way], copy.port[way], copy.stamp[way]);
+		slot_set(f, other, key, fdb_entry_port(entry), fdb_entry_stamp(entry));
 		return slot;
 	}
 	return FDB_NONE;
 }
 
-/* A free slot for key, first bucket first; with evict also one that holds a learned entry (which is dropped). */
+/* A free slot for key, its first window first; with evict also one that holds a learned entry (which is dropped). */
 static uint32_t slot_for(struct fdb *f, uint64_t key, bool evict)
 {
-	uint32_t first = fdb_first(f, key);
-	uint32_t candidates[2] = {first, fdb_second(f, key, first)};
+	uint32_t places[2] = {fdb_first(f, key), second_place(f, key)};
 
 	for (unsigned i = 0; i < 2; i++) {
-		uint32_t slot = fdb_probe(f, candidates[i], 0);
+		uint32_t slot = window_find(f, places[i], 0);
 
 		if (slot != FDB_NONE)
 			return slot;
 	}
 	for (unsigned i = 0; i < 2; i++) {
-		uint32_t slot = slot_vacate(f, candidates[i]);
+		uint32_t slot = slot_vacate(f, places[i]);
 
 		if (slot != FDB_NONE)
 			return slot;
 	}
-	for (uint32_t i = 0; evict && i < 2 * FDB_WAYS; i++) {
-		uint32_t slot = candidates[i / FDB_WAYS] * FDB_WAYS + i % FDB_WAYS;
+	for (uint32_t i = 0; evict && i < 2 * FDB_WINDOW; i++) {
+		uint32_t slot = places[i / FDB_WINDOW] + i % FDB_WINDOW;
 
 		if (!is_static(f, slot)) {
 			slot_clear(f, slot);
@@ -106,10 +137,14 @@ static uint32_t slot_for(struct fdb *f, uint64_t key, bool evict)
 
 int fdb_create(struct fdb *f)
 {
+	char *memory = hv_contig_alloc(FDB_BYTES, HV_PAGE_SIZE);
+
 	*f = (struct fdb){.tick = 1, .tokens = FDB_LEARN_PER_TICK};
-	f->buckets = hv_contig_alloc(FDB_BYTES, HV_PAGE_SIZE);
-	if (!f->buckets)
+	if (!memory)
 		return trace_error(-ENOMEM);
+	f->key = (uint64_t *)memory;
+	f->entry = f->key + FDB_TABLE;
+	f->spilled = (uint16_t *)(f->entry + FDB_TABLE);
 	hv_random(&f->multiplier, sizeof(f->multiplier));
 	f->multiplier |= 1;
 	return 0;
@@ -117,9 +152,9 @@ int fdb_create(struct fdb *f)
 
 void fdb_destroy(struct fdb *f)
 {
-	if (f->buckets)
-		hv_contig_free(f->buckets, FDB_BYTES);
-	f->buckets = NULL;
+	if (f->key)
+		hv_contig_free(f->key, FDB_BYTES);
+	f->key = NULL;
 }
 
 enum fdb_learn fdb_learn_slow(struct fdb *f, uint32_t slot, uint64_t key, uint16_t port)
@@ -132,8 +167,7 @@ enum fdb_learn fdb_learn_slow(struct fdb *f, uint32_t slot, uint64_t key, uint16
 	}
 	f->tokens--;
 	if (slot != FDB_NONE) {
-		f->buckets[slot / FDB_WAYS].port[slot % FDB_WAYS] = port;
-		f->buckets[slot / FDB_WAYS].stamp[slot % FDB_WAYS] = f->tick;
+		f->entry[slot] = fdb_entry(f->tick, port);
 		return FDB_LEARNED;
 	}
 	slot = slot_for(f, key, false);
@@ -171,29 +205,17 @@ void fdb_remove(struct fdb *f, uint64_t key)
 
 void fdb_remove_if(struct fdb *f, bool (*gone)(void *arg, uint64_t key, uint16_t port, bool is_static), void *arg)
 {
-	for (uint32_t slot = 0; slot < FDB_BUCKETS * FDB_WAYS; slot++) {
-		uint64_t key = f->buckets[slot / FDB_WAYS].key[slot % FDB_WAYS];
-
-		if (key && gone(arg, key, fdb_slot_port(f, slot), is_static(f, slot)))
+	for (uint32_t slot = 0; slot < FDB_TABLE; slot++) {
+		if (f->key[slot] && gone(arg, f->key[slot], fdb_slot_port(f, slot), is_static(f, slot)))
 			slot_clear(f, slot);
 	}
 }
 
 void fdb_remove_port(struct fdb *f, uint16_t port)
 {
-	for (uint32_t slot = 0; slot < FDB_BUCKETS * FDB_WAYS; slot++) {
-		if (f->buckets[slot / FDB_WAYS].key[slot % FDB_WAYS] && fdb_slot_port(f, slot) == port)
+	for (uint32_t slot = 0; slot < FDB_TABLE; slot++) {
+		if (f->key[slot] && fdb_slot_port(f, slot) == port)
 			slot_clear(f, slot);
-	}
-}
-
-static void bucket_expire(struct fdb *f, uint32_t bucket, uint32_t ageing_s)
-{
-	const struct fdb_bucket *b = &f->buckets[bucket];
-
-	for (uint32_t way = 0; way < FDB_WAYS; way++) {
-		if (b->key[way] && b->stamp[way] != FDB_STATIC && f->tick - b->stamp[way] > ageing_s)
-			slot_clear(f, bucket * FDB_WAYS + way);
 	}
 }
 
@@ -201,12 +223,15 @@ static void bucket_expire(struct fdb *f, uint32_t bucket, uint32_t ageing_s)
 void fdb_tick(struct fdb *f, uint32_t ageing_s)
 {
 	uint32_t rounds = HV_MAX(1u, HV_MIN(16u, ageing_s / 4));
-	uint32_t slice = FDB_BUCKETS / rounds + 1;
+	uint32_t slice = FDB_TABLE / rounds + 1;
 
 	f->tick++;
 	f->tokens = FDB_LEARN_PER_TICK;
 	for (uint32_t i = 0; i < slice; i++) {
-		bucket_expire(f, f->sweep, ageing_s);
-		f->sweep = (f->sweep + 1) % FDB_BUCKETS;
+		uint32_t slot = f->sweep;
+
+		if (f->key[slot] && !is_static(f, slot) && f->tick - fdb_entry_stamp(f->entry[slot]) > ageing_s)
+			slot_clear(f, slot);
+		f->sweep = slot + 1 == FDB_TABLE ? 0 : slot + 1;
 	}
 }

@@ -5,25 +5,23 @@
 
 #include <hv/types.h>
 
-#define FDB_BUCKETS 8192u /* power of two */
-#define FDB_WAYS 4u
-#define FDB_LEARNED_MAX 16384u   /* half of the slots: two candidate buckets then nearly always have room */
+#define FDB_SLOTS 32768u /* power of two */
+#define FDB_WINDOW 8u    /* an address lies in one of so many slots from its first, or its second, place on */
+#define FDB_TABLE (FDB_SLOTS + FDB_WINDOW)
+#define FDB_LEARNED_MAX 16384u   /* half of the slots: two windows then nearly always have room */
 #define FDB_LEARN_PER_TICK 4096u /* new or moved addresses per second: a flood of sources cannot churn the table */
 #define FDB_STATIC UINT32_MAX    /* stamp of an entry that neither ages nor moves */
 #define FDB_NONE UINT32_MAX
+#define FDB_NO_PORT 513                      /* VSW_PORT_UNKNOWN */
+#define FDB_NO_ENTRY ((uint64_t)FDB_NO_PORT) /* of a port that there is not, never heard of */
 
-struct fdb_bucket {
-	uint64_t key[FDB_WAYS];   /* 0 = free */
-	uint32_t stamp[FDB_WAYS]; /* tick of the last frame from that address */
-	uint16_t port[FDB_WAYS];
-	uint32_t spilled; /* entries that belong here and lie in their second bucket */
-	uint32_t pad;
-} HV_CACHE_ALIGNED;
-
+/* Keys and entries lie in arrays of their own: a lookup is a multiplication, an exclusive or, a shift and a comparison. */
 struct fdb {
-	struct fdb_bucket *buckets;
-	uint64_t multiplier; /* secret and odd: outsiders cannot aim at one bucket */
+	uint64_t *key;       /* [FDB_TABLE], 0 = free */
+	uint64_t *entry;     /* [FDB_TABLE], fdb_entry; right behind the keys */
+	uint64_t multiplier; /* secret and odd: outsiders cannot aim at one place */
 	uint32_t tick;       /* seconds */
+	uint16_t *spilled;   /* [FDB_SLOTS / FDB_WINDOW], by first place: addresses that lie in their second window */
 	uint32_t learned, tokens, sweep;
 	uint64_t refused;
 };
@@ -36,10 +34,26 @@ static inline uint64_t fdb_key(uint64_t mac, uint16_t domain)
 	return mac << 16 | domain;
 }
 
+/* Stamp (tick of the last frame from the address) and port in one word: "known there in this second" is one comparison. */
+static inline uint64_t fdb_entry(uint32_t stamp, uint16_t port)
+{
+	return (uint64_t)stamp << 32 | port;
+}
+
+static inline uint16_t fdb_entry_port(uint64_t entry)
+{
+	return (uint16_t)entry;
+}
+
+static inline uint32_t fdb_entry_stamp(uint64_t entry)
+{
+	return (uint32_t)(entry >> 32);
+}
+
 /* -ENOMEM */
 int fdb_create(struct fdb *f) HV_MUST_CHECK;
 void fdb_destroy(struct fdb *f);
-/* Slot for fdb_slot_*, or FDB_NONE. */
+/* Slot of key, or FDB_NONE. */
 static inline uint32_t fdb_find(const struct fdb *f, uint64_t key);
 /*
  * A frame with source `key` came from `port`: refreshes, learns or moves the entry. FDB_OWNED: a static entry of another port has the
@@ -47,7 +61,7 @@ static inline uint32_t fdb_find(const struct fdb *f, uint64_t key);
  */
 static inline enum fdb_learn fdb_learn(struct fdb *f, uint64_t key, uint16_t port);
 enum fdb_learn fdb_learn_slow(struct fdb *f, uint32_t slot, uint64_t key, uint16_t port);
-/* An address that belongs to `port` for good; takes over a learned entry. -EEXIST: static at another port; -ENOSPC: both buckets are full
+/* An address that belongs to `port` for good; takes over a learned entry. -EEXIST: static at another port; -ENOSPC: both windows are full
  * of static ones. */
 int fdb_static_add(struct fdb *f, uint64_t key, uint16_t port) HV_MUST_CHECK;
 /* Is this slot (or FDB_NONE) a static entry? */
@@ -59,52 +73,74 @@ void fdb_remove_port(struct fdb *f, uint16_t port);
 /* Once a second: refills the learning allowance and expires, in a part of the table, what was unused for ageing_s seconds. */
 void fdb_tick(struct fdb *f, uint32_t ageing_s);
 
-static inline uint32_t fdb_first(const struct fdb *f, uint64_t key)
+/* Both halves of the product: addresses in a row (a rack of one vendor's NICs) would lie in few places by one of them alone. */
+static HV_ALWAYS_INLINE uint64_t fdb_hash(uint64_t multiplier, uint64_t key)
 {
-	return (uint32_t)((key * f->multiplier) >> 51) & (FDB_BUCKETS - 1);
+	unsigned __int128 product = (unsigned __int128)key * multiplier;
+
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-/* The other candidate; applying it twice leads back, so it works from either. Never the bucket itself. */
-static inline uint32_t fdb_second(const struct fdb *f, uint64_t key, uint32_t first)
+/* An address's first place: the top bits of the hash. */
+static HV_ALWAYS_INLINE uint64_t fdb_place(uint64_t multiplier, uint64_t key)
 {
-	return first ^ (((uint32_t)((key * f->multiplier) >> 20) & (FDB_BUCKETS - 1)) | 1);
+	return fdb_hash(multiplier, key) >> 49;
 }
 
-static inline uint32_t fdb_probe(const struct fdb *f, uint32_t bucket, uint64_t key)
+static HV_ALWAYS_INLINE uint32_t fdb_first(const struct fdb *f, uint64_t key)
 {
-	const struct fdb_bucket *b = &f->buckets[bucket];
-
-	for (uint32_t way = 0; way < FDB_WAYS; way++) {
-		if (b->key[way] == key)
-			return bucket * FDB_WAYS + way;
-	}
-	return FDB_NONE;
+	return (uint32_t)fdb_place(f->multiplier, key);
 }
 
-static inline uint32_t fdb_find(const struct fdb *f, uint64_t key)
+/* The rest of fdb_find. */
+uint32_t fdb_find_far(const struct fdb *f, uint64_t key, uint32_t first);
+uint64_t fdb_find_far_entry(const struct fdb *f, uint64_t key);
+
+/* What a look-up needs, copied for a burst, so that it stays in registers. */
+struct fdb_view {
+	const struct fdb *fdb;
+	const uint64_t *key;
+	uint64_t multiplier;
+};
+
+static HV_ALWAYS_INLINE struct fdb_view fdb_view(const struct fdb *f)
+{
+	return (struct fdb_view){f, f->key, f->multiplier};
+}
+
+/* The entry of key; FDB_NO_ENTRY: there is none. */
+static HV_ALWAYS_INLINE uint64_t fdb_view_find(const struct fdb_view *w, uint64_t key)
+{
+	const uint64_t *k = w->key + fdb_place(w->multiplier, key);
+
+	if (HV_LIKELY(k[0] == key))
+		return k[FDB_TABLE];
+	if (HV_LIKELY(k[1] == key))
+		return k[FDB_TABLE + 1];
+	return fdb_find_far_entry(w->fdb, key);
+}
+
+static HV_ALWAYS_INLINE uint32_t fdb_find(const struct fdb *f, uint64_t key)
 {
 	uint32_t first = fdb_first(f, key);
-	uint32_t slot = fdb_probe(f, first, key);
 
-	if (__builtin_expect(slot != FDB_NONE || !f->buckets[first].spilled, 1))
-		return slot;
-	return fdb_probe(f, fdb_second(f, key, first), key);
+	if (HV_LIKELY(f->key[first] == key))
+		return first;
+	return fdb_find_far(f, key, first);
 }
 
-static inline uint16_t fdb_slot_port(const struct fdb *f, uint32_t slot)
+static HV_ALWAYS_INLINE uint16_t fdb_slot_port(const struct fdb *f, uint32_t slot)
 {
-	return f->buckets[slot / FDB_WAYS].port[slot % FDB_WAYS];
+	return fdb_entry_port(f->entry[slot]);
 }
 
 static inline enum fdb_learn fdb_learn(struct fdb *f, uint64_t key, uint16_t port)
 {
 	uint32_t slot = fdb_find(f, key);
 
-	if (__builtin_expect(slot != FDB_NONE && fdb_slot_port(f, slot) == port, 1)) {
-		uint32_t *stamp = &f->buckets[slot / FDB_WAYS].stamp[slot % FDB_WAYS];
-
-		if (*stamp < f->tick) /* a static stamp is the greatest value */
-			*stamp = f->tick;
+	if (HV_LIKELY(slot != FDB_NONE && fdb_slot_port(f, slot) == port)) {
+		if (f->entry[slot] < fdb_entry(f->tick, port)) /* a static stamp is the greatest value */
+			f->entry[slot] = fdb_entry(f->tick, port);
 		return FDB_KNOWN;
 	}
 	return fdb_learn_slow(f, slot, key, port);

@@ -12,35 +12,46 @@
  *
  * Owner: the switch's core. deliver() never enters the switch again, so nothing here is re-entered.
  */
+#include "forward.h"
+
 #include "control.h"
 #include "filter.h"
 #include "offload.h"
 #include "policy.h"
 
-#include <rte_prefetch.h>
-
 static void port_deliver(struct vsw_port *p)
 {
-	unsigned n = p->staged;
+	uint32_t staged = p->staged, n = staged, bytes = p->stage_mixed ? 0 : p->stage_bytes;
 
 	p->staged = 0;
-	if (__builtin_expect(p->filters_out, 0))
+	p->stage_bytes = 0;
+	p->stage_mixed = false;
+	if (HV_UNLIKELY(p->filters_out)) {
 		n = vsw_filters_out(p, p->stage, n);
+		bytes = n == staged ? bytes : 0; /* a filter that changes frames makes them fewer, or more */
+	}
 	if (n)
-		p->deliver(p, p->stage, n);
+		p->deliver(p, p->stage, n, bytes);
 }
 
-static inline void stage(struct vsw_port *out, struct rte_mbuf *m)
+uint32_t vsw_stage_turn(struct vsw_port *out)
 {
 	struct vsw *v = out->sw->v;
 
-	out->stage[out->staged++] = m;
+	if (out->staged)
+		port_deliver(out);
 	if (!(out->flags & VSW_PF_DIRTY)) {
 		out->flags |= VSW_PF_DIRTY;
 		v->dirty[v->dirty_count++] = out->index;
 	}
-	if (out->staged == VSW_BURST)
-		port_deliver(out);
+	return 0;
+}
+
+/* Any frame. */
+static void stage(struct vsw_port *out, struct rte_mbuf *m)
+{
+	vsw_stage(out, m, 0);
+	out->stage_mixed = true;
 }
 
 /* ---- several destinations ---- */
@@ -138,7 +149,7 @@ static void flood_promisc(struct vsw_port *in, struct vsw_domain *d, struct vsw_
 /* The local port's, when unicast from `in` may reach it. */
 static inline struct vsw_port *local_port(const struct vsw_port *in, struct vsw_port *out, enum vsw_drop *reason)
 {
-	if (__builtin_expect(out->accepts & in->bit && out != in, 1))
+	if (HV_LIKELY(out->accepts & in->bit && out != in))
 		return out;
 	*reason = out == in ? VSW_DROP_HAIRPIN : VSW_DROP_UNUSED_UPLINK;
 	return NULL;
@@ -174,7 +185,7 @@ static void forward_group(struct vsw_port *in, struct vsw_domain *d, uint64_t ds
 		flood_group(in, d, m);
 }
 
-static inline void forward(struct vsw_port *in, struct rte_mbuf *m)
+void vsw_forward(struct vsw_port *in, struct rte_mbuf *m)
 {
 	const uint8_t *eth = rte_pktmbuf_mtod(m, const uint8_t *);
 	uint64_t dst = vsw_load_mac(eth), src = vsw_load_mac(eth + 6);
@@ -182,16 +193,16 @@ static inline void forward(struct vsw_port *in, struct rte_mbuf *m)
 	enum vsw_drop reason = vsw_policy_source(in, src, m->vlan_tci);
 	struct vsw_port *out;
 
-	if (__builtin_expect(reason != POLICY_PASS, 0)) {
+	if (HV_UNLIKELY(reason != POLICY_PASS)) {
 		vsw_drop(in, reason, m);
 		return;
 	}
-	if (__builtin_expect(vsw_mac_is_group(dst), 0)) {
+	if (HV_UNLIKELY(vsw_mac_is_group(dst))) {
 		forward_group(in, d, dst, m);
 		return;
 	}
 	out = unicast_port(in, m, dst, m->vlan_tci, &reason);
-	if (__builtin_expect(d->promisc_count, 0))
+	if (HV_UNLIKELY(d->promisc_count))
 		flood_promisc(in, d, out, m, reason);
 	else if (out)
 		stage(out, m);
@@ -199,20 +210,113 @@ static inline void forward(struct vsw_port *in, struct rte_mbuf *m)
 		vsw_drop(in, reason, m);
 }
 
-void vsw_input(struct vsw_port *in, struct rte_mbuf **frames, unsigned n)
+static uint64_t bytes_of(struct rte_mbuf **frames, unsigned n)
 {
 	uint64_t bytes = 0;
 
 	for (unsigned i = 0; i < n; i++)
 		bytes += frames[i]->pkt_len;
+	return bytes;
+}
+
+void vsw_input(struct vsw_port *in, struct rte_mbuf **frames, unsigned n)
+{
 	in->count.in_frames += n;
-	in->count.in_bytes += bytes;
+	in->count.in_bytes += bytes_of(frames, n);
 	in->count.in_bursts++;
-	if (__builtin_expect(in->filters_in, 0))
+	if (HV_UNLIKELY(in->filters_in))
 		n = vsw_filters_in(in, frames, n);
 	for (unsigned i = 0; i < n; i++)
-		forward(in, frames[i]);
+		vsw_forward(in, frames[i]);
 }
+
+/* ---- the short path of an access port ---- */
+
+/* A burst's view of the sender. */
+struct sender {
+	struct vsw *v;
+	struct fdb_view fdb;
+	uint64_t source; /* its own address, as vsw_key_source has it */
+	uint64_t bytes;  /* what the short path took */
+	uint64_t domain;
+};
+
+/* Takes the frame when it is plain, from the port's own address, to a known one, and not too long. */
+static HV_ALWAYS_INLINE bool short_path(struct sender *s, struct rte_mbuf *m)
+{
+	const uint8_t *eth = vsw_plain_data(m);
+	uint32_t len = m->pkt_len;
+	struct vsw_port *out;
+
+	if (HV_UNLIKELY(!vsw_is_plain(m) || vsw_key_source(eth, 0) != s->source))
+		return false;
+	out = vsw_plain_port(s->v, &s->fdb, vsw_key_destination(eth, s->domain));
+	if (HV_UNLIKELY(len >= out->frame_limit))
+		return false;
+	vsw_stage(out, m, len);
+	s->bytes += len;
+	return true;
+}
+
+/*
+ * In v->out, while frames of `in` are looked up: the outside is beyond its uplink, and its own address is nowhere for it (the careful path
+ * drops such frames).
+ */
+static void view_from(struct vsw_port *in)
+{
+	struct vsw *v = in->sw->v;
+
+	v->out[VSW_PORT_OUTSIDE] = in->uplink && !(in->flags & VSW_PF_HASHED) ? in->uplink : &v->nowhere;
+	v->out[in->index] = &v->nowhere;
+}
+
+static void view_end(struct vsw_port *in)
+{
+	struct vsw *v = in->sw->v;
+
+	v->out[VSW_PORT_OUTSIDE] = &v->nowhere;
+	v->out[in->index] = in;
+}
+
+static __attribute__((noinline)) void input_plain(struct vsw_port *in, struct rte_mbuf **frames, unsigned n)
+{
+	struct sender s = {
+		.v = in->sw->v,
+		.fdb = fdb_view(&in->sw->fdb),
+		.source = fdb_key(in->mac, 0),
+		.domain = in->domain,
+	};
+
+	view_from(in);
+	for (unsigned i = 0; i < n; i++) {
+		struct rte_mbuf *m = frames[i];
+
+		m->vlan_tci = (uint16_t)s.domain;
+		if (HV_LIKELY(short_path(&s, m)))
+			continue;
+		s.bytes += m->pkt_len;
+		vsw_forward(in, m);
+	}
+	view_end(in);
+	in->count.in_frames += n;
+	in->count.in_bytes += s.bytes;
+	in->count.in_bursts++;
+}
+
+void vsw_input_access(struct vsw_port *in, struct rte_mbuf **frames, unsigned n)
+{
+	if (!n)
+		return;
+	if (HV_LIKELY(!in->filters_in && !in->sw->watchers)) {
+		input_plain(in, frames, n);
+		return;
+	}
+	for (unsigned i = 0; i < n; i++)
+		frames[i]->vlan_tci = in->domain;
+	vsw_input(in, frames, n);
+}
+
+/* ---- the end of a round ---- */
 
 void vsw_flush(struct vsw *v)
 {
@@ -227,4 +331,5 @@ void vsw_flush(struct vsw *v)
 			p->flush(p);
 	}
 	v->dirty_count = 0;
+	v->wire = false;
 }

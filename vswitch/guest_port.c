@@ -7,9 +7,9 @@
  *
  * Owner: the switch's core.
  */
+#include "forward.h"
 #include "gro.h"
 #include "offload.h"
-#include "vlan.h"
 
 #include <errno.h>
 #include <hv/mem.h>
@@ -32,6 +32,9 @@ struct guest_port {
 	struct rte_mbuf *rx_mbufs[VSW_BURST];
 	netport_rx_frame rx_frames[VSW_BURST];
 	struct hv_seg segs[VSW_BURST + FRAME_SEGS_MAX];
+	/* The same for plain frames. What stays as it is, one segment and no offload but csum_valid, was written once. */
+	netport_rx_frame plain_frames[VSW_BURST];
+	struct hv_seg plain_segs[VSW_BURST];
 };
 
 static struct guest_port *from_np(struct netport *np)
@@ -76,6 +79,16 @@ static bool fill_mbuf(struct rte_mbuf *m, struct seg_cursor *c, uint32_t len)
 	return copy_in(c, rte_pktmbuf_mtod(m, uint8_t *), len);
 }
 
+/* Makes a fresh mbuf of the pool (one segment, one owner, no successor, as all are there) a frame of len bytes. */
+static HV_ALWAYS_INLINE void mbuf_init(struct rte_mbuf *m, uint32_t len)
+{
+	m->data_off = RTE_PKTMBUF_HEADROOM;
+	m->ol_flags = 0;
+	m->pkt_len = len;
+	m->data_len = (uint16_t)len;
+	m->vlan_tci_outer = 0;
+}
+
 /* A frame longer than one mbuf: a chain. */
 static struct rte_mbuf *copy_chain(struct guest_port *g, const struct netport_frame *f, enum vsw_drop *reason)
 {
@@ -103,21 +116,25 @@ static struct rte_mbuf *copy_chain(struct guest_port *g, const struct netport_fr
 	return NULL;
 }
 
-static struct rte_mbuf *copy_frame(struct guest_port *g, const struct netport_frame *f, enum vsw_drop *reason)
+/* Copies the frame into `fresh`, an mbuf of the guests' pool, or NULL: one is taken. It is used or given back. */
+static struct rte_mbuf *copy_frame(struct guest_port *g, const struct netport_frame *f, struct rte_mbuf *fresh, enum vsw_drop *reason)
 {
 	struct seg_cursor c = {.segs = f->segs, .left = f->nsegs};
-	struct rte_mbuf *m;
+	struct rte_mempool *pool = g->port.sw->v->guest_pool;
+	struct rte_mbuf *m = fresh;
 
-	if (f->len > MBUF_ROOM)
+	if (f->len > MBUF_ROOM) {
+		if (fresh)
+			rte_mempool_put(pool, fresh);
 		return copy_chain(g, f, reason);
+	}
 	*reason = VSW_DROP_NO_MBUF;
-	m = rte_pktmbuf_alloc(g->port.sw->v->guest_pool);
-	if (!m)
+	if (!m && rte_mempool_get(pool, (void **)&m))
 		return NULL;
-	m->pkt_len = f->len;
-	if (fill_mbuf(m, &c, f->len))
+	mbuf_init(m, f->len);
+	if (copy_in(&c, rte_pktmbuf_mtod(m, uint8_t *), f->len))
 		return m;
-	rte_pktmbuf_free(m);
+	rte_mempool_put(pool, m);
 	*reason = VSW_DROP_RUNT;
 	return NULL;
 }
@@ -173,14 +190,17 @@ static enum vsw_drop check_frame(struct guest_port *g, struct rte_mbuf *m, struc
 	return VSW_DROP_COUNT;
 }
 
-static struct rte_mbuf *take_frame(struct guest_port *g, const struct netport_frame *f)
+/* A frame in any form; NULL: dropped. `fresh` as in copy_frame. */
+static struct rte_mbuf *take_frame(struct guest_port *g, const struct netport_frame *f, struct rte_mbuf *fresh)
 {
 	enum vsw_drop reason = f->len < ETH_HEADER_LEN ? VSW_DROP_RUNT : VSW_DROP_OVERSIZE;
 	struct netport_offload off = f->off;
 	struct rte_mbuf *m = NULL;
 
 	if (f->len >= ETH_HEADER_LEN && f->len <= FRAME_MAX)
-		m = copy_frame(g, f, &reason);
+		m = copy_frame(g, f, fresh, &reason);
+	else if (fresh)
+		rte_mempool_put(g->port.sw->v->guest_pool, fresh);
 	if (!m) {
 		vsw_count_drop(&g->port, reason, 1);
 		g->port.count.in_frames++;
@@ -194,22 +214,83 @@ static struct rte_mbuf *take_frame(struct guest_port *g, const struct netport_fr
 	return NULL;
 }
 
+/* ---- the short path from the guest: one segment, no offload, a length that its port group allows ---- */
+
+/* The frame's length, or 0 when it is not for the short path. */
+static HV_ALWAYS_INLINE uint32_t plain_length(const struct netport_frame *f, uint32_t limit)
+{
+	uint32_t offload; /* needs_csum, csum_valid, gso, ecn */
+
+	__builtin_memcpy(&offload, &f->off, sizeof(offload));
+	if (HV_UNLIKELY(f->nsegs != 1 || offload || f->len - ETH_HEADER_LEN >= limit || f->segs->len < f->len))
+		return 0;
+	return f->len;
+}
+
+/* Copies a plain frame; false, and nothing is changed: it is not for the short path. */
+static HV_ALWAYS_INLINE bool copy_plain(const struct netport_frame *f, uint32_t limit, struct rte_mbuf *m)
+{
+	uint32_t len = plain_length(f, limit);
+	uint8_t *eth = vsw_plain_data(m);
+
+	if (HV_UNLIKELY(!len))
+		return false;
+	memcpy(eth, f->segs->base, len);
+	mbuf_init(m, len);
+	return HV_LIKELY(!vsw_may_be_tag(eth, 12)) || !vsw_is_tagged(eth);
+}
+
+/* Frames of an access port into as many fresh mbufs, in their order. Returns how many go on; the others are dropped. */
+static unsigned copy_burst(struct guest_port *g, const struct netport_frame *frames, unsigned n, struct rte_mbuf **mbufs)
+{
+	uint32_t limit = HV_MIN(g->port.payload_limit, MBUF_ROOM - ETH_HEADER_LEN + 1);
+	unsigned ready = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct rte_mbuf *m = mbufs[i];
+
+		if (HV_UNLIKELY(!copy_plain(&frames[i], limit, m)))
+			m = take_frame(g, &frames[i], m);
+		if (HV_LIKELY(m))
+			mbufs[ready++] = m;
+	}
+	return ready;
+}
+
+/* The same one by one: frames of a trunk, or mbufs are nearly used up. */
+static unsigned take_burst(struct guest_port *g, const struct netport_frame *frames, unsigned n, struct rte_mbuf **mbufs)
+{
+	unsigned ready = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		mbufs[ready] = take_frame(g, &frames[i], NULL);
+		ready += mbufs[ready] != NULL;
+	}
+	return ready;
+}
+
+static void tx_burst(struct guest_port *g, const struct netport_frame *frames, unsigned n)
+{
+	bool trunk = g->port.flags & VSW_PF_TRUNK;
+	struct rte_mbuf *mbufs[VSW_BURST];
+
+	if (HV_UNLIKELY(trunk || rte_mempool_get_bulk(g->port.sw->v->guest_pool, (void **)mbufs, n)))
+		n = take_burst(g, frames, n, mbufs);
+	else
+		n = copy_burst(g, frames, n, mbufs);
+	if (HV_UNLIKELY(trunk && n))
+		vsw_input(&g->port, mbufs, n);
+	else
+		vsw_input_access(&g->port, mbufs, n);
+}
+
 static unsigned guest_tx_burst(struct netport *np, const struct netport_frame *frames, unsigned n)
 {
 	struct guest_port *g = from_np(np);
-	struct rte_mbuf *burst[VSW_BURST];
-	unsigned count = 0;
 
 	hv_assert(hv_core_self() == np->core);
-	for (unsigned i = 0; i < n; i++) {
-		burst[count] = take_frame(g, &frames[i]);
-		if (burst[count] && ++count == VSW_BURST) {
-			vsw_input(&g->port, burst, count);
-			count = 0;
-		}
-	}
-	if (count)
-		vsw_input(&g->port, burst, count);
+	for (unsigned i = 0; i < n; i += VSW_BURST)
+		tx_burst(g, frames + i, HV_MIN(n - i, (unsigned)VSW_BURST));
 	return n;
 }
 
@@ -296,10 +377,53 @@ static void rx_segmented(struct guest_port *g, struct rte_mbuf *m)
 	rte_pktmbuf_free(m);
 }
 
-static void guest_deliver(struct vsw_port *p, struct rte_mbuf **frames, unsigned n)
+/* Gives back plain frames. */
+static void free_plain(struct rte_mbuf **frames, unsigned n)
+{
+	struct rte_mempool *pool = n ? frames[0]->pool : NULL;
+	bool one_pool = true;
+
+	for (unsigned i = 0; i < n; i++)
+		one_pool &= frames[i]->pool == pool;
+	if (HV_LIKELY(n && one_pool))
+		rte_mempool_put_bulk(pool, (void **)frames, n);
+	else
+		rte_pktmbuf_free_bulk(frames, n);
+}
+
+/* A burst of plain frames, offered as it lies. */
+static void deliver_plain(struct guest_port *g, struct rte_mbuf **frames, unsigned n, uint32_t bytes)
+{
+	unsigned taken;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct rte_mbuf *m = frames[i];
+
+		g->plain_segs[i].base = rte_pktmbuf_mtod(m, void *);
+		g->plain_segs[i].len = m->pkt_len;
+		g->plain_frames[i].len = m->pkt_len;
+		g->plain_frames[i].off.csum_valid = m->ol_flags / RTE_MBUF_F_RX_L4_CKSUM_GOOD & 1;
+	}
+	taken = g->client.rx_burst(g->client.arg, g->plain_frames, n);
+	hv_assert(taken <= n);
+	for (unsigned i = taken; HV_UNLIKELY(i < n); i++) {
+		bytes -= frames[i]->pkt_len;
+		vsw_drop(&g->port, VSW_DROP_RX_FULL, frames[i]);
+	}
+	g->port.count.out_frames += taken;
+	g->port.count.out_bytes += bytes;
+	g->port.count.out_bursts++;
+	free_plain(frames, taken);
+}
+
+static void guest_deliver(struct vsw_port *p, struct rte_mbuf **frames, unsigned n, uint32_t plain_bytes)
 {
 	struct guest_port *g = hv_container_of(p, struct guest_port, port);
 
+	if (HV_LIKELY(plain_bytes && g->connected && !(p->flags & VSW_PF_TRUNK))) {
+		deliver_plain(g, frames, n, plain_bytes);
+		return;
+	}
 	for (unsigned i = 0; i < n; i++) {
 		if (!g->connected)
 			vsw_drop(p, VSW_DROP_NOT_CONNECTED, frames[i]);
@@ -394,6 +518,8 @@ int vsw_guest_port_create(struct vsw *v, unsigned portgroup, const char *name, c
 		.features = OFFERED,
 	};
 	memcpy(g->np.mac, mac, sizeof(g->np.mac));
+	for (unsigned i = 0; i < VSW_BURST; i++)
+		g->plain_frames[i] = (netport_rx_frame){.segs = &g->plain_segs[i], .nsegs = 1};
 	*out = &g->np;
 	return 0;
 }

@@ -125,7 +125,7 @@ static void hand_over(struct vsw_mirror *s, struct rte_mbuf **copies, unsigned n
 	uint64_t before = to->count.drops;
 
 	to->mtu += VLAN_TAG_LEN; /* the tag is not the frame's own length */
-	to->deliver(to, copies, n);
+	to->deliver(to, copies, n, 0);
 	to->mtu -= VLAN_TAG_LEN;
 	s->count.refused += to->count.drops - before;
 	if (!(to->flags & VSW_PF_DIRTY)) { /* its driver is told at the end of the round */

@@ -42,22 +42,22 @@ static bool announce(struct vsw_switch *sw, uint64_t mac, uint16_t domain, struc
 }
 
 /* The domain to announce the cursor's address in next, moving the cursor; VSW_DOMAIN_NONE: none, look at the next slot. */
-static uint16_t next_domain(struct vsw_switch *sw, uint64_t *mac, const struct vsw_port **port)
+static uint16_t next_domain(struct vsw_switch *sw, uint64_t *mac, const struct vsw_port **owner)
 {
-	const struct fdb_bucket *b = &sw->fdb.buckets[sw->notify_slot / FDB_WAYS];
-	unsigned way = sw->notify_slot % FDB_WAYS;
+	uint64_t key = sw->fdb.key[sw->notify_slot];
+	uint16_t port = fdb_slot_port(&sw->fdb, sw->notify_slot);
 	const struct vsw_port *p;
 
-	if (!b->key[way] || b->port[way] == VSW_PORT_OUTSIDE)
+	if (!key || port == VSW_PORT_OUTSIDE)
 		goto next_slot;
-	p = sw->v->ports[b->port[way]];
+	p = sw->v->ports[port];
 	if (!p->moved)
 		goto next_slot;
-	*port = p;
-	*mac = b->key[way] >> 16;
-	if ((uint16_t)b->key[way] != VSW_DOMAIN_TRUNK) {
+	*owner = p;
+	*mac = key >> 16;
+	if ((uint16_t)key != VSW_DOMAIN_TRUNK) {
 		sw->notify_slot++;
-		return (uint16_t)b->key[way];
+		return (uint16_t)key;
 	}
 	while (sw->notify_vlan <= VSW_VLAN_MAX) {
 		uint16_t vlan = (uint16_t)sw->notify_vlan++;
@@ -77,17 +77,17 @@ static void notify_step(struct vsw_switch *sw)
 	unsigned n = 0;
 	uint64_t mac;
 
-	while (n < VSW_BURST && sw->notify_slot < FDB_BUCKETS * FDB_WAYS) {
+	while (n < VSW_BURST && sw->notify_slot < FDB_TABLE) {
 		uint16_t domain = next_domain(sw, &mac, &p);
 		struct vsw_port *uplink = domain != VSW_DOMAIN_NONE ? vsw_team_of_mac(p, mac) : NULL;
 		struct rte_mbuf *m;
 
 		if (!uplink || !announce(sw, mac, domain, &m))
 			continue;
-		uplink->deliver(uplink, &m, 1);
+		uplink->deliver(uplink, &m, 1, 0);
 		n++;
 	}
-	sw->notifying = sw->notify_slot < FDB_BUCKETS * FDB_WAYS;
+	sw->notifying = sw->notify_slot < FDB_TABLE;
 	for (unsigned i = 0; !sw->notifying && i < sw->v->port_count; i++) {
 		if (sw->v->ports[i] && sw->v->ports[i]->sw == sw)
 			sw->v->ports[i]->moved = false;

@@ -4,7 +4,7 @@
  *
  * Owner: the switch's core; control path.
  */
-#include "switch.h"
+#include "vlan.h"
 
 #include "mirror.h"
 
@@ -53,7 +53,7 @@ void vsw_port_apply(struct vsw_port *p, struct vsw_portgroup *pg)
 	p->portgroup = pg;
 	p->sw = pg->sw;
 	p->domain = pg->domain ? pg->domain->id : VSW_DOMAIN_NONE;
-	p->mtu = pg->mtu;
+	vsw_port_set_mtu(p, pg->mtu);
 	p->flags = (uint16_t)((p->flags & ~ours) | (pg->trunk ? VSW_PF_TRUNK : 0) | vsw_policy_flags(&pg->config->policy));
 	if (p->kind == VSW_PORT_GUEST) /* a guest on a trunk gets tags into its frames */
 		p->flags = (uint16_t)(pg->trunk ? p->flags | VSW_PF_PRIVATE : p->flags & ~VSW_PF_PRIVATE);
@@ -82,6 +82,7 @@ int vsw_port_add(struct vsw *v, struct vsw_port *p)
 	if (err)
 		return err;
 	v->ports[p->index] = p;
+	v->out[p->index] = p;
 	v->port_count = HV_MAX(v->port_count, p->index + 1u);
 	if (p->portgroup) {
 		p->bit = VSW_BIT_LOCAL;
@@ -105,7 +106,15 @@ void vsw_port_remove(struct vsw_port *p)
 	}
 	fdb_remove_port(&p->sw->fdb, p->index);
 	v->ports[p->index] = NULL;
+	v->out[p->index] = &v->nowhere;
 	vsw_mirrors_update(v);
+}
+
+void vsw_port_set_mtu(struct vsw_port *p, uint16_t mtu)
+{
+	p->mtu = mtu;
+	p->payload_limit = mtu + 1u;
+	p->frame_limit = p->payload_limit + ETH_HEADER_LEN;
 }
 
 struct vsw_port *vsw_trunk_owner(const struct vsw_switch *sw, uint64_t mac, uint16_t domain)

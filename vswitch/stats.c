@@ -66,20 +66,21 @@ void vsw_port_foreach(const struct vsw *v, void (*fn)(void *arg, const struct vs
 	foreach_kind(v, false, fn, arg);
 }
 
-static void fdb_entry_info(const struct vsw_switch *sw, const struct fdb_bucket *b, unsigned way, struct vsw_fdb_info *info)
+static void fdb_slot_info(const struct vsw_switch *sw, uint32_t slot, struct vsw_fdb_info *info)
 {
 	const struct vsw *v = sw->v;
-	uint16_t domain = (uint16_t)b->key[way];
-	bool is_static = b->stamp[way] == FDB_STATIC;
+	uint64_t key = sw->fdb.key[slot];
+	uint16_t domain = (uint16_t)key, port = fdb_slot_port(&sw->fdb, slot);
+	bool is_static = fdb_is_static(&sw->fdb, slot);
 
 	*info = (struct vsw_fdb_info){
 		.vlan = domain == VSW_DOMAIN_TRUNK ? VSW_VLAN_TRUNK : v->domains[domain]->vlan,
 		.vswitch = sw->config->name,
-		.port = b->port[way] == VSW_PORT_OUTSIDE ? "outside" : v->ports[b->port[way]]->name,
+		.port = port == VSW_PORT_OUTSIDE ? "outside" : v->ports[port]->name,
 		.is_static = is_static,
-		.age_s = is_static ? 0 : sw->fdb.tick - b->stamp[way],
+		.age_s = is_static ? 0 : sw->fdb.tick - fdb_entry_stamp(sw->fdb.entry[slot]),
 	};
-	vsw_store_mac(info->mac, b->key[way] >> 16);
+	vsw_store_mac(info->mac, key >> 16);
 }
 
 void vsw_fdb_foreach(const struct vsw *v, void (*fn)(void *arg, const struct vsw_fdb_info *info), void *arg)
@@ -87,12 +88,10 @@ void vsw_fdb_foreach(const struct vsw *v, void (*fn)(void *arg, const struct vsw
 	struct vsw_fdb_info info;
 
 	for (unsigned s = 0; s < v->config.switch_count; s++) {
-		for (unsigned slot = 0; slot < FDB_BUCKETS * FDB_WAYS; slot++) {
-			const struct fdb_bucket *b = &v->switches[s]->fdb.buckets[slot / FDB_WAYS];
-
-			if (!b->key[slot % FDB_WAYS])
+		for (uint32_t slot = 0; slot < FDB_TABLE; slot++) {
+			if (!v->switches[s]->fdb.key[slot])
 				continue;
-			fdb_entry_info(v->switches[s], b, slot % FDB_WAYS, &info);
+			fdb_slot_info(v->switches[s], slot, &info);
 			fn(arg, &info);
 		}
 	}

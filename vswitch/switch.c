@@ -194,6 +194,8 @@ int vsw_create(const struct vsw_config *config, unsigned core, struct vsw **out)
 	if (!v)
 		return trace_error(-ENOMEM);
 	v->core = core;
+	for (unsigned i = 0; i < HV_ARRAY_LEN(v->out); i++)
+		v->out[i] = &v->nowhere;
 	err = pools_create(v);
 	if (err)
 		goto free_vsw;

@@ -1,8 +1,9 @@
 /*
  * Inside of the switch: its objects and the path of a frame (docs/internals/walks.md).
  *
- *   port's driver (guest_port.c, vmk_port.c, uplink.c): bytes become an mbuf, format checked
- *     -> vsw_input: for each frame  VLAN (vlan.h) -> source policy (policy.h) -> learn (fdb.h) -> forward (switch.c) -> stage at the port
+ *   port's driver (guest_port.c, vmk_port.c, uplink_rx.c): bytes become an mbuf, format checked
+ *     -> the short path (forward.h) for a frame without anything unusual: source, look-up, stage at the port
+ *     -> or vsw_input: for each frame  VLAN (vlan.h) -> source policy (policy.h) -> learn (fdb.h) -> forward (forward.c) -> stage
  *     -> vsw_flush: each port's staged frames go to its deliver(), in bursts
  *
  * Inside, a frame is untagged; mbuf->vlan_tci holds the id of its broadcast domain. Offload work that is still to do is in
@@ -24,8 +25,9 @@
 #define VSW_MAX_DOMAINS 8193        /* 0 is none; config/check_vlan.c keeps trunks below */
 #define VSW_DOMAIN_TRUNK UINT16_MAX /* in keys of the MAC table: every VLAN of the port's trunk */
 #define VSW_PORT_NONE UINT16_MAX
-#define VSW_PORT_OUTSIDE (UINT16_MAX - 1) /* in the MAC table: beyond the uplinks; teaming picks which */
-#define VSW_AGEING_DEFAULT_S 300          /* IEEE 802.1Q-2018 table 8-6 */
+#define VSW_PORT_OUTSIDE VSW_MAX_PORTS       /* in the MAC table: beyond the uplinks; teaming picks which */
+#define VSW_PORT_UNKNOWN (VSW_MAX_PORTS + 1) /* no port: not in the MAC table */
+#define VSW_AGEING_DEFAULT_S 300             /* IEEE 802.1Q-2018 table 8-6 */
 #define VSW_MTU_DEFAULT 1500
 
 #define VSW_BIT_LOCAL 0x8000u /* vsw_port.bit of every port that is no uplink */
@@ -94,7 +96,12 @@ enum vsw_filter_bit {
 
 struct vsw_port {
 	/* Per frame. */
-	uint16_t index, flags, staged;
+	uint32_t staged;        /* frames in stage; forward.h */
+	uint32_t payload_limit; /* plain frames with so many bytes behind the Ethernet header, or more, need a closer look: MTU + 1 */
+	uint32_t frame_limit;   /* the same with the header */
+	uint32_t stage_bytes;   /* of the plain ones there */
+	bool stage_mixed;       /* some staged frame is not plain (vsw_is_plain) */
+	uint16_t index, flags;
 	uint16_t domain; /* id; an uplink's or trunk's frames tell by their tag */
 	uint16_t mtu;
 	uint16_t filters_in, filters_out; /* filter.h */
@@ -104,8 +111,11 @@ struct vsw_port {
 	uint64_t mac;                     /* effective MAC, as fdb_key wants it */
 	struct vsw_switch *sw;
 	struct vsw_port *uplink; /* by which its frames leave the host (team.c); NULL: none is usable, or this is an uplink */
-	/* Takes over n frames (n <= VSW_BURST) for good: what it cannot deliver it drops with vsw_drop. Never calls vsw_input. */
-	void (*deliver)(struct vsw_port *p, struct rte_mbuf **frames, unsigned n);
+	/*
+	 * Takes over n frames (n <= VSW_BURST) for good: what it cannot deliver it drops with vsw_drop. Never calls vsw_input.
+	 * plain_bytes: the sum of their lengths when all are plain and none is too long for the port; 0: each is to be looked at.
+	 */
+	void (*deliver)(struct vsw_port *p, struct rte_mbuf **frames, unsigned n, uint32_t plain_bytes);
 	/* The end of a round. May be NULL. */
 	void (*flush)(struct vsw_port *p);
 	struct rte_mbuf *stage[VSW_BURST];
@@ -168,6 +178,7 @@ struct vsw_switch {
 	uint16_t mtu;
 	bool notifying; /* RARPs are being sent: next slot of the MAC table, next VLAN of a trunk port */
 	uint32_t notify_slot, notify_vlan;
+	unsigned watchers;    /* memberships of promiscuous ports: while there are any, no frame takes the short path */
 	unsigned trunk_ports; /* ports whose MAC is in the MAC table under VSW_DOMAIN_TRUNK */
 	bool learns_local;    /* some port has or had VSW_PF_FORGED: addresses may have been learned at it */
 	struct vsw_beacon beacon;
@@ -178,9 +189,14 @@ struct vsw_switch {
 
 struct vsw {
 	struct vsw_port *ports[VSW_MAX_PORTS];
+	/* The same for plain frames: by the MAC table's port, which may be VSW_PORT_OUTSIDE or VSW_PORT_UNKNOWN; `nowhere` in holes. */
+	struct vsw_port *out[VSW_MAX_PORTS + 2];
+	struct vsw_port nowhere;          /* takes no plain frame */
+	uint32_t tag_of[VSW_MAX_DOMAINS]; /* domain -> tag as it lies in memory, priority 0; 0: untagged */
 	struct vsw_domain *domains[VSW_MAX_DOMAINS];
 	uint16_t dirty[VSW_MAX_PORTS];
 	unsigned dirty_count;
+	bool wire;             /* some frame that is staged may come from an uplink */
 	unsigned port_count;   /* slots used, holes included */
 	unsigned domain_count; /* the highest id, holes included */
 	unsigned domain_hint;  /* no id below it is free */
@@ -210,12 +226,15 @@ uint16_t vsw_switch_mtu(const struct vsw *v, const struct vsw_switch_config *c);
 /* ---- forward.c ---- */
 /* Frames from port `in` enter the switch, their domains in vlan_tci, each at least an Ethernet header in its first segment. Takes all. */
 void vsw_input(struct vsw_port *in, struct rte_mbuf **frames, unsigned n);
+/* The same for an access port, whose frames are all of its own domain. */
+void vsw_input_access(struct vsw_port *in, struct rte_mbuf **frames, unsigned n);
 /* The end of a round: hands every port what was gathered for it. */
 void vsw_flush(struct vsw *v);
 
 /* ---- portgroup.c ---- */
 /* Puts p into the port table and, when it has a port group, its domain. -ENOSPC. */
 int vsw_port_add(struct vsw *v, struct vsw_port *p) HV_MUST_CHECK;
+void vsw_port_set_mtu(struct vsw_port *p, uint16_t mtu);
 void vsw_port_remove(struct vsw_port *p);
 /* Fills name, port group, domain, policy flags, and claims the MAC. -EINVAL, -EEXIST, -ENOSPC. */
 int vsw_access_port_init(struct vsw *v, struct vsw_port *p, unsigned portgroup, const char *name, const uint8_t mac[6]) HV_MUST_CHECK;
@@ -283,7 +302,7 @@ static inline struct vsw_port *vsw_uplink_for(const struct vsw_port *p, const st
 void vsw_notify_begin(struct vsw_switch *sw);
 void vsw_notify_init(struct vsw *v);
 
-/* ---- uplink.c ---- */
+/* ---- uplink.c (its inside: uplink.h) ---- */
 struct vsw_port *vsw_uplink_port(struct vsw_uplink *u);
 void vsw_uplink_watch(struct vsw_uplink *u); /* reads its link, VSW_WATCH_NS apart */
 void vsw_uplink_detach(struct vsw_uplink *u);
@@ -294,6 +313,8 @@ void vsw_uplink_mtu_abort(struct vsw_uplink *u);
 void vsw_uplink_apply(struct vsw_uplink *u, unsigned uplink);
 /* Sends a frame of the switch's own, untagged and whole (a control protocol's), padded. False: no buffer. @pre len <= 1518 */
 bool vsw_uplink_send(struct vsw_port *p, const uint8_t *frame, uint32_t len);
+/* The switch has another domain for `vlan`, or the uplink carries it from now on or no longer. */
+void vsw_uplink_domain_changed(struct vsw_uplink *u, uint16_t vlan);
 
 /* ---- stats.c ---- */
 static inline void vsw_drop(struct vsw_port *p, enum vsw_drop reason, struct rte_mbuf *m)

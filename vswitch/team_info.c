@@ -1,7 +1,7 @@
 /* Uplinks, teams and who uses which, as others see them. Owner: the switch's core. */
 #include "lacp_switch.h"
 
-#include <vswitch/uplink.h>
+#include <vswitch/uplinks.h>
 
 static struct vsw_lacp_side side(const struct lacp_info *i)
 {

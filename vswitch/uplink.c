@@ -1,291 +1,29 @@
 /*
- * An uplink: a physical NIC (DPDK ethdev port) as a port of the switch. It configures and starts the device, polls its receive queue, and
- * sends.
+ * An uplink: a physical NIC (DPDK ethdev port) as a port of the switch. This file configures and starts the device, has it polled, and
+ * watches its link; uplink_rx.c and uplink_tx.c are its two directions.
  *
- * Receive: rx_burst -> length check -> 802.1Q tag taken out, VLAN -> domain (unknown VLAN: dropped) -> vsw_input.
- * Send: offload work the device cannot do is done in software -> tag put in -> backlog ring -> tx_burst. The backlog takes what the
- * device's ring has no room for; guests may fill three quarters of it, the rest is the hypervisor's own (storage), so guests cannot shut it
- * out.
- *
- * Owner: the switch's core (queue 0 in both directions). States: attached, link down -> link up, watched once a second; polled, or armed =
- * the device's receive interrupt is on while the core sleeps.
+ * Owner: the switch's core (queue 0 in both directions). States: attached, link down -> link up, watched ten times a second; polled, or
+ * armed = the device's receive interrupt is on while the core sleeps.
  */
-#include "control.h"
+#include "uplink.h"
+
 #include "discovery.h"
-#include "offload.h"
-#include "vlan.h"
 
 #include <errno.h>
 #include <hv/mem.h>
 #include <hv/netport.h>
 #include <rte_ethdev.h>
-#include <rte_ip.h>
-#include <rte_net.h>
 #include <string.h>
 
 #define RX_DESCRIPTORS 1024
 #define TX_DESCRIPTORS 1024
-#define BACKLOG 1024u /* power of two */
-#define BACKLOG_GUESTS (BACKLOG / 4 * 3)
-#define MIN_FRAME 60u /* IEEE 802.3 section 4A.2.3.3, without FCS */
-
-struct vsw_uplink {
-	struct vsw_port port;
-	struct hv_poller poller;
-	struct vsw_uplink_dev dev;
-	uint32_t features; /* enum netport_feature that the device does for us */
-	bool ip_checksum, chains;
-	uint16_t device_mtu; /* the device takes frames up to this */
-	uint16_t mtu_before; /* while a change is prepared that raised it; else 0 */
-	bool scatter;        /* it may receive into several buffers */
-	bool restricted;     /* carries only `vlans` */
-	struct vsw_vlan_set vlans;
-	uint32_t head, tail; /* backlog: head - tail frames wait */
-	struct rte_mbuf *backlog[BACKLOG];
-};
-
-/* ---- send ---- */
-
-/* Sends of the backlog what the device takes. */
-static unsigned push(struct vsw_uplink *u)
-{
-	unsigned sent = 0;
-
-	while (u->tail != u->head) {
-		uint32_t at = u->tail % BACKLOG;
-		uint16_t run = (uint16_t)HV_MIN(u->head - u->tail, BACKLOG - at);
-		uint16_t n = rte_eth_tx_burst(u->dev.ethdev_port, 0, &u->backlog[at], run);
-
-		u->tail += n;
-		sent += n;
-		if (n < run)
-			break;
-	}
-	return sent;
-}
-
-static void enqueue(struct vsw_uplink *u, struct rte_mbuf *m)
-{
-	uint32_t limit = m->pool == u->port.sw->v->vmk_pool ? BACKLOG : BACKLOG_GUESTS;
-
-	if (__builtin_expect(u->head - u->tail >= limit, 0)) {
-		push(u);
-		if (u->head - u->tail >= limit) {
-			vsw_drop(&u->port, VSW_DROP_TX_FULL, m);
-			return;
-		}
-	}
-	u->port.count.out_frames++;
-	u->port.count.out_bytes += m->pkt_len;
-	u->backlog[u->head++ % BACKLOG] = m;
-}
-
-/* Hardware wants the pseudo-header sum its own way: without the length when it segments (rte_ethdev, RTE_MBUF_F_TX_TCP_SEG). */
-static void prepare_pseudo_header(struct vsw_uplink *u, struct rte_mbuf *m)
-{
-	void *l3 = rte_pktmbuf_mtod_offset(m, void *, m->l2_len);
-	bool tcp = (m->ol_flags & RTE_MBUF_F_TX_L4_MASK) == RTE_MBUF_F_TX_TCP_CKSUM;
-	uint8_t *field = rte_pktmbuf_mtod_offset(m, uint8_t *, m->l2_len + m->l3_len + (tcp ? 16 : 6));
-	uint16_t sum = m->ol_flags & RTE_MBUF_F_TX_IPV4 ? rte_ipv4_phdr_cksum(l3, m->ol_flags) : rte_ipv6_phdr_cksum(l3, m->ol_flags);
-
-	if (m->ol_flags & RTE_MBUF_F_TX_IPV4 && u->ip_checksum) {
-		m->ol_flags |= RTE_MBUF_F_TX_IP_CKSUM;
-		((struct rte_ipv4_hdr *)l3)->hdr_checksum = 0;
-	}
-	memcpy(field, &sum, sizeof(sum));
-}
-
-static bool device_checksums(const struct vsw_uplink *u, const struct rte_mbuf *m)
-{
-	if (m->ol_flags & RTE_MBUF_F_TX_IP_CKSUM && !u->ip_checksum)
-		return false;
-	return vsw_offload_fixup(m, u->features | NETPORT_F_ECN) == VSW_FIX_NONE || (u->features & NETPORT_F_CSUM);
-}
-
-/* Zeros to the least length, so that no driver or device fills in old memory. */
-static void pad(struct rte_mbuf *m)
-{
-	uint16_t missing = (uint16_t)(MIN_FRAME - m->pkt_len);
-	char *tail;
-
-	if (m->nb_segs != 1 && rte_pktmbuf_linearize(m))
-		return;
-	tail = rte_pktmbuf_append(m, missing);
-	if (tail)
-		memset(tail, 0, missing);
-}
-
-/* One frame that is no longer to be cut: checksum, tag, into the backlog. */
-static void send_whole(struct vsw_uplink *u, struct rte_mbuf *m, uint16_t vlan)
-{
-	bool offloaded = false;
-
-	if (m->ol_flags & VSW_OFFLOAD_MASK) {
-		offloaded = device_checksums(u, m);
-		if (!offloaded) {
-			vsw_checksum_finish(m);
-			u->port.count.out_checksummed++;
-		} else {
-			prepare_pseudo_header(u, m);
-		}
-	}
-	if (m->pkt_len < MIN_FRAME)
-		pad(m);
-	if (vlan && !vsw_vlan_push(m, vlan)) {
-		vsw_drop(&u->port, VSW_DROP_TX_REFUSED, m);
-		return;
-	}
-	if (m->nb_segs > 1 && !u->chains && rte_pktmbuf_linearize(m)) {
-		vsw_drop(&u->port, VSW_DROP_TX_REFUSED, m);
-		return;
-	}
-	m->vlan_tci = 0;
-	if (offloaded && rte_eth_tx_prepare(u->dev.ethdev_port, 0, &m, 1) != 1) {
-		vsw_drop(&u->port, VSW_DROP_TX_REFUSED, m);
-		return;
-	}
-	enqueue(u, m);
-}
-
-/* In chains that refer to m's payload. */
-static void send_referring(struct vsw_uplink *u, struct rte_mbuf *m, uint16_t vlan)
-{
-	struct rte_mbuf *segments[VSW_GSO_MAX_SEGMENTS];
-	unsigned n = vsw_gso_segment(u->port.sw->v, m, segments);
-
-	for (unsigned i = 0; i < n; i++)
-		send_whole(u, segments[i], vlan);
-	u->port.count.out_segmented += n;
-	if (!n)
-		vsw_count_drop(&u->port, VSW_DROP_NO_MBUF, 1);
-	rte_pktmbuf_free(m);
-}
-
-static void send_segmented(struct vsw_uplink *u, struct rte_mbuf *m, uint16_t vlan)
-{
-	struct vsw_segmenter s;
-	struct rte_mbuf *seg;
-
-	if (u->chains && vsw_gso_can(m)) {
-		send_referring(u, m, vlan);
-		return;
-	}
-	vsw_segment_begin(&s, m, m->pool);
-	while ((seg = vsw_segment_next(&s))) {
-		u->port.count.out_segmented++;
-		send_whole(u, seg, vlan);
-	}
-	if (vsw_segment_left(&s))
-		vsw_count_drop(&u->port, VSW_DROP_NO_MBUF, 1);
-	rte_pktmbuf_free(m);
-}
-
-static void uplink_deliver(struct vsw_port *p, struct rte_mbuf **frames, unsigned n)
-{
-	struct vsw_uplink *u = hv_container_of(p, struct vsw_uplink, port);
-
-	for (unsigned i = 0; i < n; i++) {
-		uint16_t vlan = p->sw->v->domains[frames[i]->vlan_tci]->vlan;
-
-		if (__builtin_expect(u->restricted, 0) && !vsw_vlan_in(&u->vlans, vlan))
-			vsw_drop(p, VSW_DROP_VLAN_NOT_ALLOWED, frames[i]);
-		else if (vsw_offload_fixup(frames[i], u->features | NETPORT_F_ECN) == VSW_FIX_SEGMENT)
-			send_segmented(u, frames[i], vlan);
-		else
-			send_whole(u, frames[i], vlan);
-	}
-	p->count.out_bursts++;
-	push(u);
-}
-
-bool vsw_uplink_send(struct vsw_port *p, const uint8_t *frame, uint32_t len)
-{
-	struct vsw_uplink *u = hv_container_of(p, struct vsw_uplink, port);
-	struct rte_mbuf *m = rte_pktmbuf_alloc(p->sw->v->vmk_pool); /* guests cannot use these up */
-	char *to = m ? rte_pktmbuf_append(m, (uint16_t)len) : NULL;
-
-	if (!to) {
-		rte_pktmbuf_free(m);
-		return false;
-	}
-	memcpy(to, frame, len);
-	if (len < MIN_FRAME)
-		pad(m);
-	enqueue(u, m);
-	push(u);
-	return true;
-}
-
-/* ---- receive ---- */
-
-/* Is a received frame well formed, and in which domain is it? VSW_DROP_COUNT: yes, the domain is in vlan_tci. */
-static inline enum vsw_drop classify(struct vsw_uplink *u, struct rte_mbuf *m)
-{
-	struct vsw_switch *sw = u->port.sw;
-	uint16_t vlan = 0;
-
-	if (m->data_len < ETH_HEADER_LEN + VLAN_TAG_LEN) /* room for a tag: every real frame is longer */
-		return VSW_DROP_RUNT;
-	if (m->pkt_len > sw->mtu + ETH_HEADER_LEN + VLAN_TAG_LEN)
-		return VSW_DROP_OVERSIZE;
-	if (vsw_ethertype_raw(rte_pktmbuf_mtod(m, const uint8_t *)) == VLAN_TPID_C)
-		vlan = vsw_vlan_pop(m);
-	else
-		m->vlan_tci_outer = 0;
-	if (vsw_is_tagged(rte_pktmbuf_mtod(m, const uint8_t *)))
-		return VSW_DROP_DOUBLE_TAG;
-	if (__builtin_expect(u->port.blocked, 0))
-		return VSW_DROP_NOT_COLLECTING;
-	if (__builtin_expect(u->restricted, 0) && !vsw_vlan_in(&u->vlans, vlan))
-		return VSW_DROP_VLAN_NOT_ALLOWED;
-	if (vlan > VSW_VLAN_MAX || sw->domain_of[vlan] == VSW_DOMAIN_NONE)
-		return VSW_DROP_VLAN_UNKNOWN;
-	m->vlan_tci = sw->domain_of[vlan];
-	m->ol_flags &= RTE_MBUF_F_RX_L4_CKSUM_MASK;
-	if (m->ol_flags == RTE_MBUF_F_RX_L4_CKSUM_NONE)
-		vsw_offload_from_uplink(m);
-	return VSW_DROP_COUNT;
-}
-
-/* A control frame is read even where no port group has its VLAN: it is the wire's own. */
-static void refuse(struct vsw_uplink *u, enum vsw_drop reason, struct rte_mbuf *m)
-{
-	if ((reason == VSW_DROP_VLAN_UNKNOWN || reason == VSW_DROP_VLAN_NOT_ALLOWED || reason == VSW_DROP_NOT_COLLECTING) &&
-		vsw_is_link_control(vsw_load_mac(rte_pktmbuf_mtod(m, const uint8_t *))))
-		vsw_control_input(&u->port, m);
-	else
-		vsw_drop(&u->port, reason, m);
-}
-
-static unsigned receive(struct vsw_uplink *u)
-{
-	struct rte_mbuf *burst[VSW_BURST];
-	uint16_t n = rte_eth_rx_burst(u->dev.ethdev_port, 0, burst, VSW_BURST);
-	unsigned good = 0;
-
-	for (unsigned i = 0; i < n; i++) {
-		enum vsw_drop reason = classify(u, burst[i]);
-
-		if (__builtin_expect(reason != VSW_DROP_COUNT, 0)) {
-			u->port.count.in_frames++;
-			refuse(u, reason, burst[i]);
-		} else {
-			burst[good++] = burst[i];
-		}
-	}
-	if (!n)
-		return 0;
-	vsw_input(&u->port, burst, good);
-	vsw_flush(u->port.sw->v);
-	return n;
-}
 
 static unsigned uplink_poll(struct hv_poller *poller)
 {
 	struct vsw_uplink *u = hv_container_of(poller, struct vsw_uplink, poller);
-	unsigned n = receive(u);
+	unsigned n = vsw_uplink_receive(u);
 
-	return u->tail != u->head ? n + push(u) : n;
+	return vsw_uplink_backlogged(u) ? n + vsw_uplink_push(u) : n;
 }
 
 /* Before the core sleeps: interrupt on, then one more look, so that a frame that came in between is not left lying. */
@@ -293,10 +31,10 @@ static bool uplink_arm(struct hv_poller *poller, bool on)
 {
 	struct vsw_uplink *u = hv_container_of(poller, struct vsw_uplink, poller);
 
-	if (!u->dev.arm || (on && u->tail != u->head))
+	if (!u->dev.arm || (on && vsw_uplink_backlogged(u)))
 		return on; /* must be polled: no interrupt, or frames wait for room in the transmit ring */
 	u->dev.arm(u->dev.arg, on);
-	if (!on || !receive(u))
+	if (!on || !vsw_uplink_receive(u))
 		return false;
 	u->dev.arm(u->dev.arg, false);
 	return true;
@@ -434,8 +172,22 @@ static void init_port(struct vsw_uplink *u, struct vsw_switch *sw, const char *n
 	u->port.sw = sw;
 	u->port.mac = UINT64_MAX; /* equals no 48-bit address */
 	u->port.flags = VSW_PF_PRIVATE;
-	u->port.deliver = uplink_deliver;
+	u->port.deliver = vsw_uplink_deliver;
+	vsw_port_set_mtu(&u->port, sw->mtu);
 	hv_snprintf(u->port.name, sizeof(u->port.name), "%s", name);
+}
+
+/* ---- the VLANs it carries ---- */
+
+#define DOMAIN_TABLE_BYTES (65536 * sizeof(uint16_t))
+
+void vsw_uplink_domain_changed(struct vsw_uplink *u, uint16_t vlan)
+{
+	bool carried = !u->restricted || vsw_vlan_in(&u->vlans, vlan);
+
+	for (unsigned priority = 0; priority < 16; priority++) /* PCP and DEI */
+		u->domain_of_tci[__builtin_bswap16((uint16_t)(priority << 12 | vlan))] =
+			carried ? u->port.sw->domain_of[vlan] : VSW_DOMAIN_NONE;
 }
 
 static void take_vlans(struct vsw_uplink *u, const struct vsw_uplink_config *config)
@@ -443,7 +195,11 @@ static void take_vlans(struct vsw_uplink *u, const struct vsw_uplink_config *con
 	u->restricted = config->vlan_count;
 	u->vlans = (struct vsw_vlan_set){0};
 	vsw_vlan_set_ranges(&u->vlans, config->vlans, config->vlan_count);
+	for (unsigned vlan = 0; vlan <= VSW_VLAN_MAX; vlan++)
+		vsw_uplink_domain_changed(u, (uint16_t)vlan);
 }
+
+/* ---- live change ---- */
 
 int vsw_uplink_mtu_prepare(struct vsw_uplink *u, uint16_t mtu)
 {
@@ -481,9 +237,12 @@ void vsw_uplink_apply(struct vsw_uplink *u, unsigned uplink)
 		u->port.blocked = u->port.sw->config->has_lacp;
 	}
 	u->port.bit = (uint16_t)(1u << uplink);
+	vsw_port_set_mtu(&u->port, u->port.sw->mtu);
 	take_vlans(u, &v->config.uplinks[uplink]);
 	vsw_discovery_apply(&u->port, uplink);
 }
+
+/* ---- attach, detach ---- */
 
 int vsw_uplink_attach(struct vsw *v, unsigned uplink, const struct vsw_uplink_dev *dev)
 {
@@ -502,6 +261,10 @@ int vsw_uplink_attach(struct vsw *v, unsigned uplink, const struct vsw_uplink_de
 	init_port(u, sw, v->config.uplinks[uplink].name);
 	u->port.bit = (uint16_t)(1u << uplink);
 	u->port.blocked = sw->config->has_lacp;
+	err = -ENOMEM;
+	u->domain_of_tci = hv_contig_alloc(DOMAIN_TABLE_BYTES, HV_PAGE_SIZE);
+	if (!u->domain_of_tci)
+		goto free_uplink;
 	take_vlans(u, &v->config.uplinks[uplink]);
 	err = start_device(u, &v->config.uplinks[uplink]);
 	if (!err) {
@@ -513,16 +276,19 @@ int vsw_uplink_attach(struct vsw *v, unsigned uplink, const struct vsw_uplink_de
 			rte_eth_dev_stop(dev->ethdev_port);
 		}
 	}
-	if (err) {
-		log_error("vswitch.uplink.start", "uplink %s: device does not start: error %d", u->port.name, -err);
-		hv_contig_free(u, sizeof(*u));
-		return trace_error(err);
-	}
+	if (err)
+		goto free_domains;
 	v->uplinks[uplink] = u;
 	u->poller = (struct hv_poller){.poll = uplink_poll, .arm = uplink_arm, .name = u->port.name};
 	hv_poller_add(&u->poller);
 	vsw_uplink_watch(u);
 	return 0;
+free_domains:
+	hv_contig_free(u->domain_of_tci, DOMAIN_TABLE_BYTES);
+free_uplink:
+	log_error("vswitch.uplink.start", "uplink %s: device does not start: error %d", u->port.name, -err);
+	hv_contig_free(u, sizeof(*u));
+	return trace_error(err);
 }
 
 void vsw_uplink_detach(struct vsw_uplink *u)
@@ -537,8 +303,9 @@ void vsw_uplink_detach(struct vsw_uplink *u)
 			v->uplinks[i] = NULL;
 	}
 	vsw_team_update(v);
-	while (u->tail != u->head)
-		rte_pktmbuf_free(u->backlog[u->tail++ % BACKLOG]);
+	while (vsw_uplink_backlogged(u))
+		rte_pktmbuf_free(u->backlog[u->tail++ % VSW_BACKLOG]);
 	rte_eth_dev_stop(u->dev.ethdev_port);
+	hv_contig_free(u->domain_of_tci, DOMAIN_TABLE_BYTES);
 	hv_contig_free(u, sizeof(*u));
 }

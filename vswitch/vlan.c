@@ -10,6 +10,18 @@
 #include <errno.h>
 #include <hv/mem.h>
 
+/* The switch's domain for `vlan`; its uplinks know it too. */
+static void domain_set(struct vsw_switch *sw, uint16_t vlan, uint16_t id)
+{
+	sw->domain_of[vlan] = id;
+	for (unsigned i = 0; i < VSW_MAX_UPLINKS; i++) {
+		struct vsw_uplink *u = sw->v->uplinks[i];
+
+		if (u && vsw_uplink_port(u)->sw == sw)
+			vsw_uplink_domain_changed(u, vlan);
+	}
+}
+
 int vsw_domain_get(struct vsw_switch *sw, uint16_t vlan, struct vsw_domain **out)
 {
 	struct vsw *v = sw->v;
@@ -29,7 +41,8 @@ int vsw_domain_get(struct vsw_switch *sw, uint16_t vlan, struct vsw_domain **out
 	*d = (struct vsw_domain){.sw = sw, .vlan = vlan, .id = (uint16_t)v->domain_hint};
 	v->domain_count = HV_MAX(v->domain_count, v->domain_hint);
 	v->domains[d->id] = d;
-	sw->domain_of[vlan] = d->id;
+	v->tag_of[d->id] = vlan ? vsw_tag(vlan, 0) : 0;
+	domain_set(sw, vlan, d->id);
 	*out = d;
 	return 0;
 }
@@ -64,30 +77,32 @@ void vsw_domains_collect(struct vsw *v)
 			fdb_remove_if(&d->sw->fdb, entry_dead, v);
 		last = d->sw;
 		hv_assert(!d->member_count);
-		d->sw->domain_of[d->vlan] = VSW_DOMAIN_NONE;
+		domain_set(d->sw, d->vlan, VSW_DOMAIN_NONE);
 		v->domains[id] = NULL;
 		hv_contig_free(d, sizeof(*d));
 		v->domain_hint = HV_MIN(v->domain_hint, id);
 	}
 }
 
-static void list_add(uint16_t *list, uint16_t *count, uint16_t index)
+static bool list_add(uint16_t *list, uint16_t *count, uint16_t index)
 {
 	for (unsigned i = 0; i < *count; i++) {
 		if (list[i] == index)
-			return;
+			return false;
 	}
 	list[(*count)++] = index;
+	return true;
 }
 
-static void list_remove(uint16_t *list, uint16_t *count, uint16_t index)
+static bool list_remove(uint16_t *list, uint16_t *count, uint16_t index)
 {
 	for (unsigned i = 0; i < *count; i++) {
 		if (list[i] == index) {
 			list[i] = list[--*count];
-			return;
+			return true;
 		}
 	}
+	return false;
 }
 
 void vsw_vlan_set_ranges(struct vsw_vlan_set *set, const struct vsw_vlan_range *ranges, unsigned count)
@@ -124,9 +139,9 @@ void vsw_domains_set_promisc(struct vsw_port *p, bool on)
 
 	for (unsigned vlan = 0; (d = next_domain(p, &vlan));) {
 		if (on)
-			list_add(d->promisc, &d->promisc_count, p->index);
+			p->sw->watchers += list_add(d->promisc, &d->promisc_count, p->index);
 		else
-			list_remove(d->promisc, &d->promisc_count, p->index);
+			p->sw->watchers -= list_remove(d->promisc, &d->promisc_count, p->index);
 	}
 }
 

@@ -4,6 +4,7 @@
  *
  * Owner: the switch's core. Ring: rx_head - rx_tail frames wait, at most RX_RING.
  */
+#include "forward.h"
 #include "offload.h"
 
 #include <errno.h>
@@ -16,7 +17,8 @@ struct vsw_vmk_port {
 	struct vsw_vmk_client client;
 	struct hv_poller poller;
 	uint32_t rx_head, rx_tail;
-	struct rte_mbuf *rx[RX_RING];
+	uint64_t rx_bytes;                /* of the frames that wait */
+	struct rte_mbuf *rx[RX_RING + 1]; /* the last is no place, but may be written */
 };
 
 static void ring_put(struct vsw_vmk_port *k, struct rte_mbuf *m)
@@ -26,6 +28,20 @@ static void ring_put(struct vsw_vmk_port *k, struct rte_mbuf *m)
 		return;
 	}
 	k->rx[k->rx_head++ % RX_RING] = m;
+	k->rx_bytes += m->pkt_len;
+}
+
+/* Plain frames of one burst. False: the ring has no room for all of them in one piece. */
+static bool ring_put_burst(struct vsw_vmk_port *k, struct rte_mbuf **frames, unsigned n, uint32_t bytes)
+{
+	uint32_t at = k->rx_head % RX_RING;
+
+	if (HV_UNLIKELY(RX_RING - (k->rx_head - k->rx_tail) <= n || RX_RING - at < n)) /* the copy may write one place more */
+		return false;
+	vsw_copy_frames(&k->rx[at], frames, n);
+	k->rx_head += n;
+	k->rx_bytes += bytes;
+	return true;
 }
 
 /* From a guest that left the checksum to us: its data never was on a wire, so it is as good as verified; the stack gets a complete one
@@ -55,9 +71,12 @@ static void put_segmented(struct vsw_vmk_port *k, struct rte_mbuf *m)
 	rte_pktmbuf_free(m);
 }
 
-static void vmk_deliver(struct vsw_port *p, struct rte_mbuf **frames, unsigned n)
+static void vmk_deliver(struct vsw_port *p, struct rte_mbuf **frames, unsigned n, uint32_t plain_bytes)
 {
 	struct vsw_vmk_port *k = hv_container_of(p, struct vsw_vmk_port, port);
+
+	if (plain_bytes && ring_put_burst(k, frames, n, plain_bytes))
+		return;
 
 	for (unsigned i = 0; i < n; i++) {
 		if (vsw_too_long(p, frames[i]))
@@ -69,21 +88,26 @@ static void vmk_deliver(struct vsw_port *p, struct rte_mbuf **frames, unsigned n
 	}
 }
 
-static unsigned vmk_poll(struct hv_poller *poller)
+static uint64_t bytes_of(struct rte_mbuf **frames, unsigned n)
 {
-	struct vsw_vmk_port *k = hv_container_of(poller, struct vsw_vmk_port, poller);
-	struct rte_mbuf *burst[VSW_BURST];
 	uint64_t bytes = 0;
-	unsigned n = 0, taken;
 
-	while (n < VSW_BURST && k->rx_tail != k->rx_head) {
-		burst[n] = k->rx[k->rx_tail++ % RX_RING];
-		bytes += burst[n++]->pkt_len;
-	}
-	if (!n)
-		return 0;
-	taken = k->client.rx(k->client.arg, burst, n);
+	for (unsigned i = 0; i < n; i++)
+		bytes += frames[i]->pkt_len;
+	return bytes;
+}
+
+/* Hands over what waits, a burst at most and up to the ring's end. */
+static unsigned hand_over(struct vsw_vmk_port *k)
+{
+	struct rte_mbuf **burst = &k->rx[k->rx_tail % RX_RING];
+	uint32_t waiting = k->rx_head - k->rx_tail, n = HV_MIN(HV_MIN(waiting, (uint32_t)VSW_BURST), RX_RING - k->rx_tail % RX_RING);
+	uint64_t bytes = n == waiting ? k->rx_bytes : bytes_of(burst, n);
+	unsigned taken = k->client.rx(k->client.arg, burst, n);
+
 	hv_assert(taken <= n);
+	k->rx_tail += n;
+	k->rx_bytes -= bytes;
 	for (unsigned i = taken; i < n; i++) {
 		bytes -= burst[i]->pkt_len;
 		vsw_drop(&k->port, VSW_DROP_RX_FULL, burst[i]);
@@ -93,6 +117,13 @@ static unsigned vmk_poll(struct hv_poller *poller)
 	k->port.count.out_bursts++;
 	vsw_flush(k->port.sw->v);
 	return n;
+}
+
+static unsigned vmk_poll(struct hv_poller *poller)
+{
+	struct vsw_vmk_port *k = hv_container_of(poller, struct vsw_vmk_port, poller);
+
+	return k->rx_head != k->rx_tail ? hand_over(k) : 0;
 }
 
 static bool vmk_arm(struct hv_poller *poller, bool on)
@@ -105,9 +136,7 @@ static bool vmk_arm(struct hv_poller *poller, bool on)
 void vsw_vmk_tx(struct vsw_vmk_port *p, struct rte_mbuf **frames, unsigned n)
 {
 	hv_assert(hv_core_self() == p->port.sw->v->core);
-	for (unsigned i = 0; i < n; i++)
-		frames[i]->vlan_tci = p->port.domain;
-	vsw_input(&p->port, frames, n);
+	vsw_input_access(&p->port, frames, n);
 }
 
 void vsw_vmk_flush(struct vsw_vmk_port *p)

@@ -199,6 +199,11 @@ int gmem_segs(struct gmem *m, gpa_t gpa, uint32_t len, bool write, struct hv_seg
 	return (int)n;
 }
 
+struct gmem_view gmem_view(const struct gmem *m)
+{
+	return (struct gmem_view){.unit = m->unit, .low_bytes = m->low_bytes, .high_bytes = m->high_bytes};
+}
+
 unsigned gmem_ranges(const struct gmem *m, struct gmem_range *out, unsigned max)
 {
 	unsigned n = 0;

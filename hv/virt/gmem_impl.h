@@ -4,10 +4,7 @@
 
 #include "virt/gmem.h"
 
-#define GMEM_UNIT_SHIFT 21
-#define GMEM_UNIT (1ull << GMEM_UNIT_SHIFT)
 #define GMEM_LOW_MAX 0xc0000000ull /* RAM below 4 GiB ends here; the hole up to 4 GiB is for devices */
-#define GMEM_HIGH 0x100000000ull
 #define GMEM_MAX_BYTES (1ull << 40)
 
 /* -EINVAL (zero, not a multiple of 2 MiB, over 1 TiB), -ENOMEM. Fiber (yields between zeroing pages) or loop context. */

@@ -5,7 +5,7 @@
  *
  * fuzz: hv/arch/context.S hv/kern/blk.c hv/kern/fiber.c hv/kern/format.c hv/kern/log.c hv/kern/loop.c hv/kern/msg.c hv/kern/sched.c
  * fuzz: hv/kern/slab.c hv/kern/timer.c hv/virt/gmem.c hv/virt/iobus.c hv/vm/state.c hv/vdev/pci.c hv/vdev/pci_msix.c
- * fuzz: hv/vdev/virtio/blk.c hv/vdev/virtio/device.c hv/vdev/virtio/net.c hv/vdev/virtio/net_header.c hv/vdev/virtio/pci.c
+ * fuzz: hv/vdev/virtio/blk.c hv/vdev/virtio/device.c hv/vdev/virtio/net.c hv/vdev/virtio/net_header.c hv/vdev/virtio/net_rx.c hv/vdev/virtio/net_steer.c hv/vdev/virtio/net_tx.c hv/vdev/virtio/pci.c
  * fuzz: hv/vdev/virtio/ring.c hv/vdev/virtio/rng.c hv/vdev/virtio/save.c tests/native/native.c
  */
 #include "native.h"

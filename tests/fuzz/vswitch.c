@@ -7,13 +7,9 @@
  * missing.
  *
  * fuzz: hv/arch/context.S hv/kern/fiber.c hv/kern/format.c hv/kern/log.c hv/kern/loop.c hv/kern/msg.c hv/kern/sched.c hv/kern/slab.c
- * fuzz: hv/kern/timer.c tests/native/native.c vswitch/balance.c vswitch/beacon.c vswitch/lacp.c vswitch/lacp_pdu.c vswitch/lacp_select.c
- * vswitch/lacp_switch.c fuzz: vswitch/capture.c vswitch/cdp.c vswitch/change.c vswitch/change_commit.c vswitch/control.c
- * vswitch/discovery.c vswitch/filter.c vswitch/gro.c fuzz: vswitch/lldp.c vswitch/match.c vswitch/mirror.c fuzz: vswitch/fdb.c
- * vswitch/forward.c vswitch/guest_port.c vswitch/notify.c vswitch/offload.c vswitch/policy.c fuzz: vswitch/portgroup.c vswitch/segment.c
- * vswitch/stats.c vswitch/switch.c vswitch/team.c vswitch/uplink.c vswitch/vlan.c fuzz: vswitch/vmk_port.c fuzz-flags: -Ivswitch
- * -Ivswitch/include -I/usr/include/dpdk -I/usr/include/x86_64-linux-gnu/dpdk -include rte_config.h fuzz-libraries: -lrte_net_ring
- * -lrte_ethdev -lrte_net -lrte_mbuf -lrte_mempool -lrte_ring -lrte_eal
+ * fuzz: hv/kern/timer.c tests/native/native.c vswitch/
+ * fuzz-flags: -Ivswitch -Ivswitch/include -I/usr/include/dpdk -I/usr/include/x86_64-linux-gnu/dpdk -include rte_config.h
+ * fuzz-libraries: -lrte_gro -lrte_gso -lrte_net_ring -lrte_ethdev -lrte_net -lrte_mbuf -lrte_mempool -lrte_ring -lrte_eal
  */
 #include "native.h"
 #include "switch.h"

@@ -39,5 +39,10 @@ struct hv_seg {
 #define HV_MUST_CHECK __attribute__((warn_unused_result))
 #define HV_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define HV_CACHE_ALIGNED __attribute__((aligned(64)))
+/* For the small functions that a data path is made of, and for what it leaves aside. */
+#define HV_ALWAYS_INLINE inline __attribute__((always_inline))
+#define HV_COLD __attribute__((noinline, cold))
+#define HV_LIKELY(x) __builtin_expect(!!(x), 1)
+#define HV_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
 #endif

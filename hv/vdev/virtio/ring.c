@@ -15,7 +15,7 @@
 
 enum {
 	DESC_NEXT = 1,
-	DESC_WRITE = 2,
+	DESC_WRITE = VRING_DESC_WRITE,
 	DESC_INDIRECT = 4,
 	AVAIL_NO_INTERRUPT = 1,
 	USED_NO_NOTIFY = 1,
@@ -91,6 +91,7 @@ int vring_start(struct vring *r, struct gmem *gmem, const struct vring_config *c
 		r->fault = "used ring is not aligned RAM";
 	if (r->fault)
 		return -EINVAL;
+	r->flat = !r->desc.second && !r->avail.second && !r->used.second;
 	r->running = true;
 	return 0;
 }
@@ -247,6 +248,16 @@ static void mark_chain(struct vring *r, uint16_t index)
 	}
 }
 
+/* The chains of bursts, which come without vring_push. */
+static void mark_bursts(struct vring *r)
+{
+	r->unmarked = false;
+	if (!gmem_is_logged(r->gmem))
+		return;
+	for (uint16_t i = r->published; i != r->next_used; i++)
+		mark_chain(r, (uint16_t)*(const uint32_t *)area_at(&r->used, 4 + 8u * (i & (r->config.size - 1u))));
+}
+
 static void mark_used(struct vring *r)
 {
 	gmem_mark(r->gmem, GPA(r->config.device), 4 + 8ull * r->config.size + 2);
@@ -273,6 +284,8 @@ bool vring_publish(struct vring *r)
 	uint16_t old = r->published;
 	if (r->next_used == old)
 		return false;
+	if (r->unmarked)
+		mark_bursts(r);
 	__atomic_store_n((uint16_t *)area_at(&r->used, 2), r->next_used, __ATOMIC_RELEASE);
 	r->published = r->next_used;
 	mark_used(r);

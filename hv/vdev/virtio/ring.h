@@ -14,11 +14,12 @@
 #ifndef HV_VDEV_VIRTIO_RING_H
 #define HV_VDEV_VIRTIO_RING_H
 
+#include "virt/gmem.h"
 #include <hv/types.h>
-
-struct gmem;
+#include <string.h>
 
 #define VRING_SIZE_MAX 256
+#define VRING_DESC_WRITE 2 /* 2.7.5: the device writes */
 
 /* Part of the ring in guest memory; a ring area is smaller than 2 MiB, so it lies in at most two pieces of host memory. */
 struct vring_area {
@@ -40,6 +41,8 @@ struct vring {
 	uint16_t next_used;  /* the next used entry to write */
 	uint16_t published;  /* used index that the guest sees */
 	struct vring_area desc, avail, used;
+	bool flat;     /* each area in one piece, as bursts need it */
+	bool unmarked; /* some used entry not published yet is of a burst: the dirty log has not heard of it */
 	/* Why the last chain was refused; for the log. */
 	const char *fault;
 	uint16_t fault_desc;
@@ -68,6 +71,81 @@ uint16_t vring_waiting(const struct vring *r);
  * sets only `head`. VRING_BROKEN: the device needs a reset; fault and fault_desc say why.
  */
 enum vring_pop vring_pop(struct vring *r, struct vring_chain *c, struct hv_seg *segs, unsigned max_segs);
+/*
+ * Bursts of the usual chains: one descriptor, not indirect, in one piece of host memory. vring_burst_begin copies what the loop needs, so
+ * that it stays in registers; vring_look sees the next chain, vring_take takes it, vring_return gives one back; vring_burst_end writes the
+ * ring's indexes back. What vring_look does not take (false) is for vring_pop, which judges it, between an end and a begin.
+ */
+struct vring_burst {
+	const uint64_t (*desc)[2];
+	const uint16_t *avail;
+	uint8_t *used;
+	uint32_t mask;
+	uint16_t next_avail, next_used;
+	uint16_t left; /* chains that were waiting when it began */
+	struct gmem_view ram;
+};
+
+struct vring_one {
+	uint16_t head;
+	uint32_t len; /* of the buffer */
+	uint8_t *base;
+};
+
+/* With nothing `left` where there is no chain, or none for bursts. */
+static inline void vring_burst_begin(struct vring *r, struct vring_burst *b)
+{
+	uint16_t waiting = r->running ? vring_waiting(r) : 0;
+	*b = (struct vring_burst){.next_avail = r->next_avail, .next_used = r->next_used};
+	if (!waiting || !r->flat || waiting > r->config.size)
+		return;
+	r->unmarked = true;
+	b->left = waiting;
+	b->desc = (const uint64_t(*)[2])r->desc.first;
+	b->avail = (const uint16_t *)(r->avail.first + 4);
+	b->used = r->used.first + 4;
+	b->mask = r->config.size - 1u;
+	b->ram = gmem_view(r->gmem);
+}
+
+static HV_ALWAYS_INLINE void vring_burst_end(struct vring *r, const struct vring_burst *b)
+{
+	r->next_avail = b->next_avail;
+	r->next_used = b->next_used;
+}
+
+/* A chain of one buffer, device-writable or not, of `least` bytes or more, which is above 0. */
+static HV_ALWAYS_INLINE bool vring_look(const struct vring_burst *b, bool write, uint32_t least, struct vring_one *one)
+{
+	uint64_t address, rest;
+	if (HV_UNLIKELY(!b->left))
+		return false;
+	one->head = __atomic_load_n(&b->avail[b->next_avail & b->mask], __ATOMIC_RELAXED);
+	if (HV_UNLIKELY(one->head > b->mask))
+		return false;
+	/* 2.7.5: address; length, flags, next. Read once. */
+	address = __atomic_load_n(&b->desc[one->head][0], __ATOMIC_RELAXED);
+	rest = __atomic_load_n(&b->desc[one->head][1], __ATOMIC_RELAXED);
+	one->len = (uint32_t)rest;
+	if (HV_UNLIKELY((uint16_t)(rest >> 32) != (write ? VRING_DESC_WRITE : 0) || one->len < least))
+		return false;
+	one->base = gmem_view_at(&b->ram, address, one->len);
+	return one->base != NULL;
+}
+
+static HV_ALWAYS_INLINE void vring_take(struct vring_burst *b)
+{
+	b->next_avail++;
+	b->left--;
+}
+
+static HV_ALWAYS_INLINE void vring_return(struct vring_burst *b, uint16_t head, uint32_t written)
+{
+	uint64_t entry = head | (uint64_t)written << 32;
+	memcpy(b->used + 8 * (b->next_used & b->mask), &entry, sizeof(entry));
+	b->next_used++;
+}
+
 /* Puts the newest `n` taken chains back: the next vring_pop reads the oldest of them anew. None of them may have been pushed. */
 void vring_unpop(struct vring *r, unsigned n);
 /* Gathers a used entry: `written` bytes from the start of the writable part are valid. */

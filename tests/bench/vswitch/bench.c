@@ -1,15 +1,17 @@
 /*
- * The virtual switch under load: one thread, bursts of 32, known unicast on VLANs with the default policies. `run` starts it, under callgrind
- * for instructions per packet and beside other switches for packets per second.
+ * The virtual switch under load: one thread, bursts of 32, known unicast on VLANs with the default policies. `run` starts it, under
+ * callgrind for instructions per packet and beside other switches for packets per second.
  *
  * usage: bench-vswitch CASE FRAME_BYTES PORTS MACS BURSTS [EAL argument ...]      FRAME_BYTES 0 = IMIX (7 x 60, 4 x 590, 1 x 1514)
  *   in       uplink -> local ports        out    local ports -> uplink       (devices of two rings; local ports are VMkernel ports)
  *   local    local port -> local port     guest  guest -> guest, in segments of memory as a virtual NIC offers them
+ *   virtio   guest -> guest from virtqueue to virtqueue, both of virtual NICs in memory of the bench (PORTS: 2 to 4 of them)
  *   forward  uplink 0 <-> local ports, which are ethdevs 1.. (give them with --vdev): what other switches do between devices
+ *   plain    the same without VLANs
  *
  * Only measured() is of interest: callgrind is told to collect inside it. Prints packets, CPU nanoseconds and drops.
  */
-#include "native.h"
+#include "guest_driver.h"
 #include "switch.h"
 
 #include <hv/netport.h>
@@ -22,7 +24,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { MACS_MAX = 16000, TEMPLATE = 64, VLANS = 4, PORTS_MAX = 128 };
+enum { MACS_MAX = 16000, VLANS = 4, PORTS_MAX = 128, RX_BACKLOG = 8, NICS_MAX = 4, NIC_BUFFER = 1536, NIC_HEADER = 12 };
 
 struct port {
 	struct vsw_vmk_port *vmk;
@@ -130,13 +132,15 @@ static void drain(void)
 	}
 }
 
+/* A loaded wire: more than one burst has come in when the uplink is polled. */
 static void case_in(unsigned round)
 {
 	struct rte_mbuf *m[VSW_BURST];
 
 	make_burst(m, round, true, true);
 	rte_ring_enqueue_burst(b.rx, (void **)m, VSW_BURST, NULL);
-	native_core_step();
+	if (round % RX_BACKLOG == RX_BACKLOG - 1)
+		native_core_step();
 }
 
 static void case_from_local(unsigned round, bool to_local)
@@ -177,6 +181,90 @@ static void case_guest(unsigned round)
 	np->ops->tx_flush(np);
 }
 
+/* ---- virtual NICs: the guests' drivers ---- */
+
+static struct nic {
+	struct dev dev;
+	uint64_t buffers[2]; /* of the receive and the transmit queue: one for each descriptor */
+} nics[NICS_MAX];
+
+enum { RX, TX };
+
+/* One buffer for each descriptor, once and for all: a driver that uses descriptor n again uses its buffer. */
+static void nic_buffers(struct nic *nic, unsigned q)
+{
+	struct queue *queue = &nic->dev.queues[q];
+
+	nic->buffers[q] = ram_alloc((uint64_t)queue->size * NIC_BUFFER);
+	for (unsigned i = 0; i < queue->size; i++)
+		desc_write(queue->desc, i, nic->buffers[q] + i * NIC_BUFFER, NIC_BUFFER, q == RX ? 2 : 0, 0);
+	for (unsigned i = 0; q == RX && i < queue->size; i++)
+		queue_add_head(queue, (uint16_t)i);
+}
+
+static void nic_send(struct nic *nic, unsigned frames)
+{
+	struct queue *q = &nic->dev.queues[TX];
+
+	for (unsigned i = 0; i < frames; i++) {
+		uint16_t head = q->avail_idx % q->size;
+
+		desc_write(q->desc, head, nic->buffers[TX] + head * NIC_BUFFER, NIC_HEADER + next_size(), 0, 0);
+		queue_add_head(q, head);
+	}
+}
+
+/* Takes back what was sent and received; receive buffers are posted again. */
+static void nic_reap(struct nic *nic)
+{
+	uint16_t head;
+
+	while (queue_used(&nic->dev.queues[TX], NULL, NULL))
+		;
+	while (queue_used(&nic->dev.queues[RX], &head, NULL)) {
+		b.received++;
+		queue_add_head(&nic->dev.queues[RX], head);
+	}
+}
+
+static void case_virtio(unsigned round)
+{
+	unsigned from = round % b.ports;
+
+	nic_send(&nics[from], VSW_BURST);
+	native_core_step();
+	for (unsigned i = 0; i < b.ports; i++)
+		nic_reap(&nics[i]);
+}
+
+static void nics_start(void)
+{
+	struct vm_config config = {.cpus = 1, .nic_count = b.ports};
+
+	for (unsigned i = 0; i < b.ports; i++) {
+		uint8_t mac[6];
+
+		vsw_store_mac(mac, local_mac(i));
+		if (vsw_guest_port_create(b.v, 0, "guest", mac, &b.port[i].np))
+			die("no guest port");
+		config.nics[i].port = b.port[i].np;
+	}
+	guest_make(&config);
+	for (unsigned i = 0; i < b.ports; i++) {
+		struct nic *nic = &nics[i];
+
+		dev_open(&nic->dev, 1 + i, 1ull << 15 /* mergeable receive buffers */, 2, 0);
+		nic_buffers(nic, RX);
+		nic_buffers(nic, TX);
+		for (unsigned k = 0; k < nic->dev.queues[TX].size; k++) {
+			uint8_t *f = ram(nic->buffers[TX] + k * NIC_BUFFER, NIC_BUFFER);
+
+			memset(f, 0, NIC_BUFFER);
+			header(f + NIC_HEADER, local_mac((i + 1) % b.ports), local_mac(i), 0);
+		}
+	}
+}
+
 static void case_forward(unsigned round)
 {
 	struct rte_mbuf *m[VSW_BURST];
@@ -192,13 +280,15 @@ static void case_forward(unsigned round)
 static const struct bench_case {
 	const char *name;
 	void (*round)(unsigned round);
-	bool guests, devices;
+	bool guests, devices, nics, untagged;
 } cases[] = {
 	{"in", case_in},
 	{"out", case_out},
 	{"local", case_local},
 	{"guest", case_guest, .guests = true},
+	{"virtio", case_virtio, .nics = true},
 	{"forward", case_forward, .devices = true},
+	{"plain", case_forward, .devices = true, .untagged = true},
 };
 
 __attribute__((noinline)) void measured(const struct bench_case *c, unsigned rounds);
@@ -267,7 +357,7 @@ static void uplink(const struct bench_case *c)
 {
 	int port = 0;
 
-	b.rx = rte_ring_create("rx", 64, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+	b.rx = rte_ring_create("rx", 2 * RX_BACKLOG * VSW_BURST, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
 	b.tx = rte_ring_create("tx", 2048, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
 	if (!c->devices)
 		port = rte_eth_from_rings("wire", &b.rx, 1, &b.tx, 1, 0);
@@ -281,13 +371,13 @@ static void learn(void)
 		struct vsw_switch *sw = b.v->switches[0];
 
 		sw->fdb.tokens = 1;
-		fdb_learn(&sw->fdb, fdb_key(outside_mac(i), sw->domain_of[10 + i % VLANS]), VSW_PORT_OUTSIDE);
+		fdb_learn(&sw->fdb, fdb_key(outside_mac(i), sw->domain_of[b.v->config.portgroups[i % VLANS].vlan]), VSW_PORT_OUTSIDE);
 	}
 }
 
 static void start(const struct bench_case *c, int argc, char **argv)
 {
-	static const struct vsw_config config = {
+	static struct vsw_config config = {
 		.uplink_count = 1,
 		.uplinks = {{.name = "up0", .mtu = 1500}},
 		.switch_count = 1,
@@ -298,6 +388,10 @@ static void start(const struct bench_case *c, int argc, char **argv)
 	char *args[64] = {"bench", "--no-huge", "-m", "512", "--no-pci", "--no-shconf", "--no-telemetry", "-l", "0", "--log-level=error"};
 	int count = 10;
 
+	if (c->devices) /* beside others: on huge pages as they are */
+		args[1] = "--in-memory";
+	for (unsigned i = 0; c->untagged && i < VLANS; i++)
+		config.portgroups[i].vlan = 0;
 	for (int i = 0; i < argc && count < 63; i++)
 		args[count++] = argv[i];
 	if (rte_eal_init(count, args) < 0)
@@ -306,6 +400,10 @@ static void start(const struct bench_case *c, int argc, char **argv)
 	b.pool = rte_pktmbuf_pool_create("bench", 8191, 256, VSW_MBUF_PRIVATE, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
 	if (!b.pool || vsw_create(&config, 0, &b.v))
 		die("no switch");
+	if (c->nics) {
+		nics_start();
+		return;
+	}
 	uplink(c);
 	for (unsigned i = 0; i < local_ports(); i++)
 		local_port(i, c);
@@ -362,7 +460,7 @@ int main(int argc, char **argv)
 	b.frame_bytes = (unsigned)atoi(argv[2]);
 	b.ports = (unsigned)atoi(argv[3]);
 	b.macs = (unsigned)atoi(argv[4]);
-	if (b.ports < 2 || b.ports > PORTS_MAX || b.macs > MACS_MAX || b.frame_bytes > 1514)
+	if (b.ports < 2 || b.ports > (c->nics ? (unsigned)NICS_MAX : (unsigned)PORTS_MAX) || b.macs > MACS_MAX || b.frame_bytes > 1514)
 		die("out of range");
 	start(c, argc - 6, argv + 6);
 	for (unsigned i = 0; i < 8; i++) /* what happens once */

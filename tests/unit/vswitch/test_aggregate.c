@@ -3,7 +3,7 @@
 
 #include "lacp.h"
 
-#include <vswitch/uplink.h>
+#include <vswitch/uplinks.h>
 
 static uint8_t frame[FRAME_MAX], out[FRAME_MAX];
 static struct lacp partner;

@@ -117,8 +117,8 @@ static void random_operations_match_a_model(void **state)
 	for (unsigned i = 0; i < HV_ARRAY_LEN(model); i++)
 		fdb_remove(&f, fdb_key(i * 0x1000193ull + 1, 2));
 	assert_int_equal(f.learned, 0);
-	for (unsigned b = 0; b < FDB_BUCKETS; b++)
-		assert_int_equal(f.buckets[b].spilled, 0);
+	for (unsigned b = 0; b < FDB_SLOTS / FDB_WINDOW; b++)
+		assert_int_equal(f.spilled[b], 0);
 }
 
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)

@@ -24,6 +24,11 @@ void vm_reset(struct vm *vm)
 void guest_start(const struct vm_config *config)
 {
 	native_start(1);
+	guest_make(config);
+}
+
+void guest_make(const struct vm_config *config)
+{
 	memset(&guest, 0, sizeof(guest));
 	guest.vm.config = *config;
 	strcpy(guest.vm.name, "test");

@@ -43,6 +43,8 @@ struct dev {
 
 /* Starts core 0 and a VM with config's disks and NICs; memory zeroed. */
 void guest_start(const struct vm_config *config);
+/* The same on cores that run already. */
+void guest_make(const struct vm_config *config);
 /* Detaches, frees. */
 void guest_end(void);
 /* Runs the I/O core until it sleeps; fails the test when it never does. */

@@ -1,6 +1,6 @@
 /* The state of uplinks and their teams, for the administrator. Called on the switch's core. */
-#ifndef VSWITCH_UPLINK_H
-#define VSWITCH_UPLINK_H
+#ifndef VSWITCH_UPLINKS_H
+#define VSWITCH_UPLINKS_H
 
 #include <hv/types.h>
 

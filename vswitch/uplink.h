@@ -1,0 +1,42 @@
+/* Inside of an uplink: its state, and its two directions. */
+#ifndef VSWITCH_UPLINK_H
+#define VSWITCH_UPLINK_H
+
+#include "forward.h"
+
+#include <hv/core.h>
+
+#define VSW_BACKLOG 1024u /* power of two */
+
+struct vsw_uplink {
+	struct vsw_port port;
+	struct hv_poller poller;
+	struct vsw_uplink_dev dev;
+	uint32_t features; /* enum netport_feature that the device does for us */
+	bool ip_checksum, chains;
+	uint16_t device_mtu; /* the device takes frames up to this */
+	uint16_t mtu_before; /* while a change is prepared that raised it; else 0 */
+	bool scatter;        /* it may receive into several buffers */
+	bool restricted;     /* carries only `vlans` */
+	struct vsw_vlan_set vlans;
+	uint16_t *domain_of_tci; /* a tag's TCI as it lies in memory -> domain, VSW_DOMAIN_NONE where the uplink carries none */
+	uint32_t head, tail;     /* backlog: head - tail frames wait */
+	struct rte_mbuf *backlog[VSW_BACKLOG];
+};
+
+/* ---- uplink_tx.c ---- */
+/* vsw_port.deliver of an uplink. */
+void vsw_uplink_deliver(struct vsw_port *p, struct rte_mbuf **frames, unsigned n, uint32_t plain_bytes);
+/* Sends of the backlog what the device takes; returns how many. */
+unsigned vsw_uplink_push(struct vsw_uplink *u);
+
+static inline bool vsw_uplink_backlogged(const struct vsw_uplink *u)
+{
+	return u->tail != u->head;
+}
+
+/* ---- uplink_rx.c ---- */
+/* Takes what the device has received, a few bursts at most, and forwards it to its end. Returns how many frames. */
+unsigned vsw_uplink_receive(struct vsw_uplink *u);
+
+#endif
