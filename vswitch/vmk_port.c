@@ -10,7 +10,8 @@
 #include <errno.h>
 #include <hv/mem.h>
 
-#define RX_RING 1024u /* power of two */
+#define RX_RING 1024u    /* power of two */
+#define POLL_FRAMES 256u /* of one poll: no fewer than an uplink's poll brings */
 
 struct vsw_vmk_port {
 	struct vsw_port port;
@@ -123,7 +124,11 @@ static unsigned vmk_poll(struct hv_poller *poller)
 {
 	struct vsw_vmk_port *k = hv_container_of(poller, struct vsw_vmk_port, poller);
 
-	return k->rx_head != k->rx_tail ? hand_over(k) : 0;
+	unsigned n = 0;
+
+	while (k->rx_head != k->rx_tail && n < POLL_FRAMES)
+		n += hand_over(k);
+	return n;
 }
 
 static bool vmk_arm(struct hv_poller *poller, bool on)

@@ -388,8 +388,6 @@ static void start(const struct bench_case *c, int argc, char **argv)
 	char *args[64] = {"bench", "--no-huge", "-m", "512", "--no-pci", "--no-shconf", "--no-telemetry", "-l", "0", "--log-level=error"};
 	int count = 10;
 
-	if (c->devices) /* beside others: on huge pages as they are */
-		args[1] = "--in-memory";
 	for (unsigned i = 0; c->untagged && i < VLANS; i++)
 		config.portgroups[i].vlan = 0;
 	for (int i = 0; i < argc && count < 63; i++)
