@@ -48,7 +48,8 @@ static int start_config(void)
 	int err;
 
 	if (!m) {
-		log_error("config.missing", "no boot module named " CONFIG_MODULE ": make it with `berth compile HOST.yaml -o " CONFIG_MODULE "`");
+		log_error("config.missing",
+			"no boot module named " CONFIG_MODULE ": make it with `berth compile HOST.yaml -o " CONFIG_MODULE "`");
 		return -ENOENT;
 	}
 	host.config = calloc(1, sizeof(*host.config));

@@ -1,6 +1,7 @@
 /*
  * Judges a configuration as a whole. Entry, the host itself, and tests that several subjects use; the rules on each subject are in
- * check_network.c, check_vlan.c, check_teaming.c, check_storage.c and check_vm.c. A rule says what is wrong and, where it can, what to write instead.
+ * check_network.c, check_vlan.c, check_teaming.c, check_storage.c and check_vm.c. A rule says what is wrong and, where it can, what to
+ * write instead.
  */
 #include "check.h"
 
@@ -98,6 +99,7 @@ int config_check(const struct config *config, const struct config_sink *sink)
 	check_vlans(&c);
 	check_teaming(&c);
 	check_mirrors(&c);
+	check_limits(&c);
 	check_storage(&c);
 	check_vms(&c);
 	return c.report.errors ? -EINVAL : 0;

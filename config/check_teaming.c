@@ -215,12 +215,12 @@ static void check_shared(struct checker *c, unsigned p, const struct team *t)
 }
 
 /* The first VLAN of the port group that an uplink does not carry, or -1. */
-static int missing_vlan(const struct vsw_portgroup_config *pg, const struct vsw_uplink_config *uplink)
+static int missing_vlan(const struct vsw_config *vsw, const struct vsw_portgroup_config *pg, const struct vsw_uplink_config *uplink)
 {
 	if (!uplink->vlan_count)
 		return -1;
 	for (unsigned vlan = 0; vlan <= VSW_VLAN_MAX; vlan++) {
-		if (check_group_has_vlan(pg, vlan) && !check_vlan_in(uplink->vlans, uplink->vlan_count, vlan))
+		if (check_group_has_vlan(vsw, pg, vlan) && !check_vlan_in(uplink->vlans, uplink->vlan_count, vlan))
 			return (int)vlan;
 	}
 	return -1;
@@ -234,7 +234,7 @@ static void check_carried_by_all(struct checker *c, unsigned p, const struct tea
 	for (unsigned pass = 0; pass < 2; pass++) {
 		for (unsigned i = 0; i < t->sw->uplink_count; i++) {
 			unsigned uplink = t->sw->uplinks[i];
-			int vlan = used(&t->is, uplink) ? missing_vlan(pg, &c->config->vsw.uplinks[uplink]) : -1;
+			int vlan = used(&t->is, uplink) ? missing_vlan(&c->config->vsw, pg, &c->config->vsw.uplinks[uplink]) : -1;
 			some |= used(&t->is, uplink) && vlan < 0;
 			if (!pass || !some || vlan < 0) /* by none at all: check_vlan.c has told it */
 				continue;

@@ -11,8 +11,10 @@ bool check_vlan_in(const struct vsw_vlan_range *ranges, unsigned count, unsigned
 	return false;
 }
 
-bool check_group_has_vlan(const struct vsw_portgroup_config *group, unsigned vlan)
+bool check_group_has_vlan(const struct vsw_config *vsw, const struct vsw_portgroup_config *group, unsigned vlan)
 {
+	if (group->has_private_vlan)
+		return check_private_uses(&vsw->switches[group->vswitch], group->private_vlan, vlan);
 	if (!group->trunk_count)
 		return group->vlan == vlan;
 	return check_vlan_in(group->trunk, group->trunk_count, vlan) || (group->has_native && group->native_vlan == vlan);
@@ -73,10 +75,11 @@ static void check_carried(struct checker *c, unsigned i)
 	if (!sw->uplink_count)
 		return;
 	for (unsigned vlan = 0; vlan <= VSW_VLAN_MAX; vlan++) {
-		if (!check_group_has_vlan(group, vlan) || carried(vsw, sw, vlan))
+		if (!check_group_has_vlan(vsw, group, vlan) || carried(vsw, sw, vlan))
 			continue;
 		report_at(&c->report, "portgroups[%u].%s", i,
-			!group->trunk_count          ? "vlan"
+			group->has_private_vlan      ? "private_vlan"
+			: !group->trunk_count        ? "vlan"
 			: vlan == group->native_vlan ? "native"
 						     : "trunk");
 		report_error(&c->report, report_hint(&c->report, "add %u to the vlans of an uplink of \"%s\"", vlan, sw->name),
@@ -109,7 +112,7 @@ static void check_domains(struct checker *c)
 		for (unsigned vlan = 0; vlan <= VSW_VLAN_MAX; vlan++) {
 			bool used = false;
 			for (unsigned p = 0; p < vsw->portgroup_count && !used; p++)
-				used = vsw->portgroups[p].vswitch == s && check_group_has_vlan(&vsw->portgroups[p], vlan);
+				used = vsw->portgroups[p].vswitch == s && check_group_has_vlan(vsw, &vsw->portgroups[p], vlan);
 			count += used;
 		}
 	}
@@ -138,4 +141,5 @@ void check_vlans(struct checker *c)
 		check_group_mtu(c, i);
 	}
 	check_domains(c);
+	check_private_vlans(c);
 }

@@ -49,18 +49,24 @@ static bool begins(const char *key, const char *word)
 	return !strncmp(key, word, len) && (!key[len] || key[len] == '.' || key[len] == '[');
 }
 
-/* "nics[2].portgroup": to which port group a NIC is connected, which is live. */
-static bool is_nic_portgroup(const char *key)
+/* "nics[2].portgroup": to which port group a NIC is connected, and what it has of its own there, are live. */
+static bool is_live_of_nic(const char *key)
 {
+	static const char *const live[] = {"portgroup", "policy", "shaping", "storm", "trusted", "addresses"};
 	const char *end = strchr(key, ']');
-	return begins(key, "nics") && end && !strcmp(end + 1, ".portgroup");
+	if (!begins(key, "nics") || !end || end[1] != '.')
+		return false;
+	for (size_t i = 0; i < sizeof(live) / sizeof(live[0]); i++)
+		if (begins(end + 2, live[i]))
+			return true;
+	return false;
 }
 
 static void judge(struct config_difference *d)
 {
 	d->live = CONFIG_LIVE;
 	d->reason = "";
-	if (!strcmp(d->section, "vms") && d->kind == CONFIG_CHANGED && is_nic_portgroup(d->key))
+	if (!strcmp(d->section, "vms") && d->kind == CONFIG_CHANGED && is_live_of_nic(d->key))
 		return;
 	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
 		const struct rule *rule = &rules[i];

@@ -109,7 +109,8 @@ static void log_change(void *arg, const struct config_difference *d)
 
 /* ---- the switch ---- */
 
-static unsigned place_guest(const struct config *c, const char *port)
+/* The NIC of a VM that has this port, or NULL. */
+static const struct config_vm_nic *nic_of_port(const struct config *c, const char *port)
 {
 	char name[CONFIG_NAME_MAX + 16];
 
@@ -117,18 +118,21 @@ static unsigned place_guest(const struct config *c, const char *port)
 		for (unsigned i = 0; i < c->vms[v].nic_count; i++) {
 			machine_port_name(name, sizeof(name), c->vms[v].name, i);
 			if (!strcmp(name, port))
-				return c->vms[v].nics[i].portgroup;
+				return &c->vms[v].nics[i];
 		}
 	}
-	return VSW_PLACE_STAY;
+	return NULL;
 }
 
 static unsigned place(void *arg, enum vsw_port_kind kind, const char *port)
 {
 	const struct config *c = arg;
 
-	if (kind == VSW_PORT_GUEST)
-		return place_guest(c, port);
+	if (kind == VSW_PORT_GUEST) {
+		const struct config_vm_nic *nic = nic_of_port(c, port);
+
+		return nic ? nic->portgroup : VSW_PLACE_STAY;
+	}
 	for (unsigned i = 0; i < c->net.vmknic_count; i++) {
 		if (!strcmp(c->net.vmknics[i].name, port))
 			return c->net.vmknics[i].portgroup;
@@ -136,9 +140,16 @@ static unsigned place(void *arg, enum vsw_port_kind kind, const char *port)
 	return VSW_PLACE_STAY;
 }
 
+static const struct vsw_port_config *own(void *arg, enum vsw_port_kind kind, const char *port)
+{
+	const struct config_vm_nic *nic = kind == VSW_PORT_GUEST ? nic_of_port(arg, port) : NULL;
+
+	return nic ? &nic->own : NULL;
+}
+
 static int prepare_switch(struct apply *a, struct vsw_change **change)
 {
-	const struct vsw_placement placement = {place, a->to};
+	const struct vsw_placement placement = {.portgroup = place, .own = own, .arg = a->to};
 	struct vsw_refusal why;
 	int err = vsw_change_prepare(a->inv->parts.vsw, &a->to->vsw, &placement, &why, change);
 

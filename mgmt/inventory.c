@@ -151,6 +151,7 @@ static int machine_open_ports(struct machine *m)
 		err = vsw_guest_port_create(m->inv->parts.vsw, nic->portgroup, name, nic->mac, &m->ports[i]);
 		if (err)
 			return machine_fail(m, err, "switch port", name);
+		vsw_guest_port_apply(m->ports[i], &nic->own);
 	}
 	return 0;
 }

@@ -143,6 +143,8 @@ static void stats_port(void *arg, const struct vsw_port_info *info)
 	yyjson_mut_obj_add_uint(w->doc, o, "checksummed", c->out_checksummed);
 	yyjson_mut_obj_add_uint(w->doc, o, "coalesced", c->out_coalesced);
 	yyjson_mut_obj_add_uint(w->doc, o, "control_packets", c->in_control);
+	yyjson_mut_obj_add_uint(w->doc, o, "tx_shaped", c->in_shaped);
+	yyjson_mut_obj_add_uint(w->doc, o, "rx_shaped", c->out_shaped);
 	yyjson_mut_obj_add_uint(w->doc, o, "mac_change_rejected", c->mac_change_rejected);
 	stats_drops(w->doc, o, c);
 }

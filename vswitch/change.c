@@ -142,11 +142,12 @@ static int derive_portgroups(struct vsw_change *c, struct vsw_refusal *why)
 
 		c->next[i].config = &c->config.portgroups[i];
 		c->next[i].sw = c->switches[c->config.portgroups[i].vswitch];
-		err = vsw_portgroup_derive(&c->next[i]);
+		err = vsw_portgroup_derive(&c->next[i], &c->config.switches[c->config.portgroups[i].vswitch]);
 		if (err)
 			return refuse(why, err, "portgroups", i,
-				err == -ENOSPC ? "the VLANs of \"%s\" are too many while the old ones are in use"
-					       : "no memory for the VLANs of \"%s\"",
+				err == -EINVAL   ? "VLAN of \"%s\" is in no private VLAN"
+				: err == -ENOSPC ? "the VLANs of \"%s\" are too many while the old ones are in use"
+						 : "no memory for the VLANs of \"%s\"",
 				c->config.portgroups[i].name);
 	}
 	return 0;
@@ -166,6 +167,8 @@ static int index_of(const struct vsw_change *c, const char *name)
 static bool other_vlans(const struct vsw_port *p, const struct vsw_portgroup *next)
 {
 	return p->sw != next->sw || p->portgroup->trunk != next->trunk || p->portgroup->domain != next->domain ||
+	       p->portgroup->private != next->private ||
+	       (next->private && memcmp(&p->portgroup->family, &next->family, sizeof(next->family)) != 0) ||
 	       memcmp(&p->portgroup->vlans, &next->vlans, sizeof(next->vlans)) != 0;
 }
 
@@ -173,6 +176,7 @@ static int plan_port(struct vsw_change *c, struct vsw_port *p, const struct vsw_
 {
 	struct vsw_port_plan *plan = &c->ports[p->index];
 	unsigned to = placement ? placement->portgroup(placement->arg, p->kind, p->name) : VSW_PLACE_STAY;
+	const struct vsw_port_config *own;
 	int stay;
 
 	if (to == VSW_PLACE_STAY) {
@@ -185,16 +189,24 @@ static int plan_port(struct vsw_change *c, struct vsw_port *p, const struct vsw_
 		return refuse(why, -EINVAL, "", 0, "port %s is placed in no port group", p->name);
 	if (p->kind == VSW_PORT_VMK && c->next[to].trunk)
 		return refuse(why, -EINVAL, "portgroups", to, "VMkernel NIC %s cannot be on a trunk: it does not tag", p->name);
+	own = placement && placement->own ? placement->own(placement->arg, p->kind, p->name) : NULL;
+	plan->own = own ? *own : p->own;
 	plan->portgroup = (uint16_t)to;
-	plan->mac = c->config.portgroups[to].policy.mac_changes ? p->mac : p->own_mac;
+	plan->mac = vsw_policy_of(&plan->own, &c->config.portgroups[to]).mac_changes ? p->mac : p->own_mac;
 	plan->moves = other_vlans(p, &c->next[to]);
 	return 0;
+}
+
+/* The VLANs in which a port of the group owns its address. */
+static const struct vsw_vlan_set *owned(const struct vsw_portgroup *pg)
+{
+	return pg->private ? &pg->family : &pg->vlans;
 }
 
 static bool share_vlan(const struct vsw_portgroup *a, const struct vsw_portgroup *b)
 {
 	for (unsigned i = 0; i < HV_ARRAY_LEN(a->vlans.bits); i++) {
-		if (a->vlans.bits[i] & b->vlans.bits[i])
+		if (owned(a)->bits[i] & owned(b)->bits[i])
 			return true;
 	}
 	return false;
@@ -222,26 +234,40 @@ static int check_mac(struct vsw_change *c, const struct vsw_port *p, struct vsw_
 	return 0;
 }
 
-uint64_t vsw_change_static_key(const struct vsw_portgroup *pg, uint64_t mac)
-{
-	return fdb_key(mac, pg->trunk ? VSW_DOMAIN_TRUNK : pg->domain->id);
-}
-
 /* The MAC table must have room for the port's address where it goes. */
 static int reserve_mac(struct vsw_change *c, const struct vsw_port *p, struct vsw_refusal *why)
 {
 	struct vsw_port_plan *plan = &c->ports[p->index];
 	const struct vsw_portgroup *next = &c->next[plan->portgroup];
-	uint64_t key = vsw_change_static_key(next, plan->mac);
-	int err;
+	struct fdb *f = &next->sw->fdb;
+	struct vsw_static_entry e;
 
 	if (!plan->moves && plan->mac == p->mac)
 		return 0;
-	if (fdb_is_static(&next->sw->fdb, fdb_find(&next->sw->fdb, key)))
-		return 0; /* its own, or of a port that leaves in the same change: room enough */
-	err = fdb_static_add(&next->sw->fdb, key, p->index);
-	plan->reserved = !err;
-	return err ? refuse(why, err, "portgroups", plan->portgroup, "the MAC table has no room for port %s", p->name) : 0;
+	for (unsigned n = 0; vsw_static_entry(next, plan->mac, p->index, n, &e); n++) {
+		int err;
+
+		if (fdb_is_static(f, fdb_find(f, e.key)))
+			continue; /* its own, or of a port that leaves in the same change: room enough */
+		err = fdb_static_add(f, e.key, e.port);
+		if (err)
+			return refuse(why, err, "portgroups", plan->portgroup, "the MAC table has no room for port %s", p->name);
+		plan->reserved |= 1ull << n;
+	}
+	return 0;
+}
+
+void vsw_change_unreserve(struct vsw_change *c, unsigned port)
+{
+	struct vsw_port_plan *plan = &c->ports[port];
+	const struct vsw_portgroup *next = &c->next[plan->portgroup];
+	struct vsw_static_entry e;
+
+	for (unsigned n = 0; plan->reserved >> n && vsw_static_entry(next, plan->mac, (uint16_t)port, n, &e); n++) {
+		if (plan->reserved >> n & 1)
+			fdb_remove(&next->sw->fdb, e.key);
+	}
+	plan->reserved = 0;
 }
 
 static int plan_ports(struct vsw_change *c, const struct vsw_placement *placement, struct vsw_refusal *why)
@@ -337,10 +363,8 @@ void vsw_change_abort(struct vsw_change *c)
 	struct vsw *v = c->v;
 
 	for (unsigned i = 0; i < v->port_count; i++) {
-		const struct vsw_port_plan *plan = &c->ports[i];
-
-		if (plan->reserved)
-			fdb_remove(&c->next[plan->portgroup].sw->fdb, vsw_change_static_key(&c->next[plan->portgroup], plan->mac));
+		if (c->ports[i].reserved)
+			vsw_change_unreserve(c, i);
 	}
 	for (unsigned i = 0; i < v->config.uplink_count; i++) {
 		if (v->uplinks[i])

@@ -7,9 +7,10 @@
 /* What becomes of a port of a guest or vmk. */
 struct vsw_port_plan {
 	uint16_t portgroup; /* index in the new configuration */
-	uint64_t mac;       /* its own again where the new port group does not let it have another */
-	bool moves;         /* other VLANs or another vSwitch: it leaves its domains and joins others */
-	bool reserved;      /* prepare has put its new static entry into the MAC table */
+	struct vsw_port_config own;
+	uint64_t mac;      /* its own again where the new port group does not let it have another */
+	bool moves;        /* other VLANs or another vSwitch: it leaves its domains and joins others */
+	uint64_t reserved; /* prepare has put its n-th static entry (vsw_static_entry) into the MAC table */
 };
 
 struct vsw_change {
@@ -28,7 +29,7 @@ struct vsw_change {
 /* Is the object one that runs now? Else this change made it. */
 bool vsw_change_kept_switch(const struct vsw_change *c, const struct vsw_switch *sw);
 bool vsw_change_kept_portgroup(const struct vsw_change *c, const struct vsw_portgroup *pg);
-/* The key under which a port with this port group and MAC has its static entry. */
-uint64_t vsw_change_static_key(const struct vsw_portgroup *pg, uint64_t mac);
+/* Takes the port's reserved static entries out again. */
+void vsw_change_unreserve(struct vsw_change *c, unsigned port);
 
 #endif

@@ -10,6 +10,7 @@
 #include "change.h"
 
 #include "mirror.h"
+#include "filter.h"
 
 #include <hv/mem.h>
 #include <string.h>
@@ -38,13 +39,30 @@ static void port_leave(struct vsw_change *c, struct vsw_port *p)
 	const struct vsw_port_plan *plan = &c->ports[p->index];
 	struct leaving l = {.p = p, .next = &c->next[plan->portgroup]};
 
-	l.forget = p->flags & VSW_PF_FORGED && !l.next->config->policy.forged_transmits;
+	l.forget = p->flags & VSW_PF_FORGED && !vsw_policy_of(&plan->own, l.next->config).forged_transmits;
+	l.forget |= plan->moves && (p->portgroup->private || l.next->private); /* who reaches them is another question there */
+	if (plan->moves)
+		vsw_shape_clear(p); /* what waits is of its old VLANs */
 	if (plan->moves || plan->mac != p->mac)
 		vsw_mac_release(p, p->mac);
 	if (plan->moves)
 		vsw_domains_leave(p);
 	if (plan->moves || l.forget)
 		fdb_remove_if(&p->sw->fdb, entry_gone, &l);
+}
+
+static bool entry_unreached(void *arg, uint64_t key, uint16_t port, bool is_static)
+{
+	return port == VSW_PORT_PRIVATE && !is_static;
+}
+
+/* Of addresses behind ports of private VLANs: where they are not reached may be another question now. They are learned again. */
+static void forget_unreached(struct vsw *v)
+{
+	for (unsigned i = 0; i < v->config.switch_count; i++) {
+		if (v->config.switches[i].private_vlan_count)
+			fdb_remove_if(&v->switches[i]->fdb, entry_unreached, NULL);
+	}
 }
 
 /* ---- objects ---- */
@@ -66,7 +84,7 @@ static void replace_objects(struct vsw_change *c)
 
 		pg->config = &v->config.portgroups[i];
 		pg->sw = v->switches[pg->config->vswitch];
-		err = vsw_portgroup_derive(pg);
+		err = vsw_portgroup_derive(pg, pg->sw->config);
 		hv_assert(!err); /* prepare made its domains */
 	}
 }
@@ -106,18 +124,18 @@ static void port_arrive(struct vsw_change *c, struct vsw_port *p)
 	bool claims = plan->moves || plan->mac != p->mac;
 
 	p->mac = plan->mac;
+	p->own = plan->own;
 	vsw_port_apply(p, c->v->portgroups[plan->portgroup]);
 	if (plan->moves)
 		vsw_domains_join(p);
 	if (claims) {
 		int err;
 
-		if (plan->reserved) /* a trunk counts its claims */
-			fdb_remove(&p->sw->fdb, vsw_change_static_key(p->portgroup, p->mac));
+		vsw_change_unreserve(c, p->index); /* a trunk counts its claims */
 		err = vsw_mac_claim(p, p->mac);
 		hv_assert(!err); /* prepare has checked it and held the room */
 	}
-	vsw_policy_apply(p);
+	vsw_features_apply(p);
 	vsw_team_assign(p);
 	if (plan->moves) {
 		log_info("vswitch.port.moved", "port %s is in port group %s now", p->name, p->portgroup->config->name);
@@ -173,6 +191,7 @@ void vsw_change_commit(struct vsw_change *c)
 	memcpy(switches, v->switches, sizeof(switches));
 	memcpy(portgroups, v->portgroups, sizeof(portgroups));
 	for_each_access_port(c, port_leave);
+	forget_unreached(v);
 	replace_objects(c);
 	replace_uplinks(c);
 	for_each_access_port(c, port_arrive);

@@ -163,12 +163,16 @@ static inline struct vsw_port *unicast_port(
 	uint32_t slot = fdb_find(&sw->fdb, fdb_key(dst, domain));
 	struct vsw_port *out;
 
-	if (__builtin_expect(slot != FDB_NONE && fdb_slot_port(&sw->fdb, slot) != VSW_PORT_OUTSIDE, 1)) {
+	if (__builtin_expect(slot != FDB_NONE && fdb_slot_port(&sw->fdb, slot) < VSW_PORT_SPECIAL, 1)) {
 		out = sw->v->ports[fdb_slot_port(&sw->fdb, slot)];
 		return local_port(in, out, reason);
 	}
 	if (__builtin_expect(sw->trunk_ports, 0) && slot == FDB_NONE && (out = vsw_trunk_owner(sw, dst, domain)))
 		return local_port(in, out, reason);
+	if (slot != FDB_NONE && fdb_slot_port(&sw->fdb, slot) == VSW_PORT_PRIVATE) {
+		*reason = VSW_DROP_PRIVATE_VLAN;
+		return NULL;
+	}
 	if (in->kind == VSW_PORT_UPLINK) {
 		*reason = slot != FDB_NONE ? VSW_DROP_HAIRPIN : VSW_DROP_NO_DESTINATION;
 		return NULL;
@@ -314,6 +318,22 @@ void vsw_input_access(struct vsw_port *in, struct rte_mbuf **frames, unsigned n)
 	for (unsigned i = 0; i < n; i++)
 		frames[i]->vlan_tci = in->domain;
 	vsw_input(in, frames, n);
+}
+
+/* ---- frames that waited ---- */
+
+void vsw_input_resume(struct vsw_port *in, uint16_t after, struct rte_mbuf **frames, unsigned n)
+{
+	n = vsw_filters_in_after(in, after, frames, n);
+	for (unsigned i = 0; i < n; i++)
+		vsw_forward(in, frames[i]);
+}
+
+void vsw_deliver_resume(struct vsw_port *out, uint16_t after, struct rte_mbuf **frames, unsigned n)
+{
+	n = vsw_filters_out_after(out, after, frames, n);
+	if (n)
+		out->deliver(out, frames, n, 0);
 }
 
 /* ---- the end of a round ---- */

@@ -524,6 +524,14 @@ int vsw_guest_port_create(struct vsw *v, unsigned portgroup, const char *name, c
 	return 0;
 }
 
+void vsw_guest_port_apply(struct netport *np, const struct vsw_port_config *config)
+{
+	struct vsw_port *p = &from_np(np)->port;
+
+	p->own = *config;
+	vsw_features_apply(p);
+}
+
 void vsw_guest_port_destroy(struct netport *np)
 {
 	struct guest_port *g = from_np(np);

@@ -48,13 +48,20 @@ static uint16_t next_domain(struct vsw_switch *sw, uint64_t *mac, const struct v
 	uint16_t port = fdb_slot_port(&sw->fdb, sw->notify_slot);
 	const struct vsw_port *p;
 
-	if (!key || port == VSW_PORT_OUTSIDE)
+	if (!key || port >= VSW_PORT_SPECIAL)
 		goto next_slot;
 	p = sw->v->ports[port];
 	if (!p->moved)
 		goto next_slot;
 	*owner = p;
 	*mac = key >> 16;
+	if (p->portgroup->private) {
+		/* It is in all VLANs of the private VLAN, always with its port in the primary, and sends in one. */
+		if ((uint16_t)key != sw->domain_of[p->portgroup->primary])
+			goto next_slot;
+		sw->notify_slot++;
+		return p->domain;
+	}
 	if ((uint16_t)key != VSW_DOMAIN_TRUNK) {
 		sw->notify_slot++;
 		return (uint16_t)key;

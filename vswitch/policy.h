@@ -12,6 +12,8 @@ enum vsw_drop vsw_policy_other_source(struct vsw_port *in, uint64_t src, uint16_
 
 /* Is a frame from an uplink one of ours that the physical network sent back? By an address of a trunk port or one learned at a port. */
 bool vsw_policy_came_back(const struct vsw_port *uplink, uint64_t src, uint16_t domain);
+/* An uplink's frame whose source was not known there: moved, new, refused or somebody's own. */
+enum vsw_drop vsw_policy_learnt_outside(struct vsw_port *in, uint64_t src, uint16_t domain, enum fdb_learn learnt);
 
 /*
  * Ingress: is `src` allowed from this port? Also learns it. The common case of an access port is its own address: one comparison. An
@@ -28,7 +30,7 @@ static inline enum vsw_drop vsw_policy_source(struct vsw_port *in, uint64_t src,
 			return VSW_DROP_OWN_SOURCE;
 		learnt = fdb_learn(&in->sw->fdb, fdb_key(src, domain), VSW_PORT_OUTSIDE);
 
-		return __builtin_expect(learnt == FDB_OWNED, 0) ? VSW_DROP_OWN_SOURCE : POLICY_PASS;
+		return __builtin_expect(learnt == FDB_KNOWN, 1) ? POLICY_PASS : vsw_policy_learnt_outside(in, src, domain, learnt);
 	}
 	return vsw_policy_other_source(in, src, domain);
 }

@@ -4,16 +4,17 @@
  *
  * Owner: the switch's core; control path.
  */
+#include "filter.h"
+#include "mirror.h"
 #include "vlan.h"
 
-#include "mirror.h"
-
 #include <errno.h>
+#include <hv/mem.h>
 
 /* ---- what a port group says ---- */
 
 /* The VLANs of a port group and their domains. */
-static int derive_vlans(struct vsw_portgroup *pg)
+static int derive_vlans(struct vsw_portgroup *pg, const struct vsw_switch_config *sw)
 {
 	const struct vsw_portgroup_config *c = pg->config;
 	struct vsw_domain *d;
@@ -22,6 +23,9 @@ static int derive_vlans(struct vsw_portgroup *pg)
 	pg->trunk = c->trunk_count;
 	pg->domain = NULL;
 	pg->vlans = (struct vsw_vlan_set){0};
+	pg->private = c->has_private_vlan;
+	if (pg->private)
+		return vsw_private_portgroup(pg, sw);
 	vsw_vlan_set_ranges(&pg->vlans, c->trunk, c->trunk_count);
 	if (!pg->trunk || c->has_native)
 		vsw_vlan_add(&pg->vlans, pg->trunk ? c->native_vlan : c->vlan);
@@ -34,7 +38,7 @@ static int derive_vlans(struct vsw_portgroup *pg)
 	return err;
 }
 
-int vsw_portgroup_derive(struct vsw_portgroup *pg)
+int vsw_portgroup_derive(struct vsw_portgroup *pg, const struct vsw_switch_config *sw)
 {
 	/* What the uplinks carry at most; a switch without uplinks carries what its port groups say. */
 	if (!pg->config->mtu)
@@ -43,21 +47,18 @@ int vsw_portgroup_derive(struct vsw_portgroup *pg)
 		pg->mtu = HV_MIN(pg->config->mtu, pg->sw->mtu);
 	else
 		pg->mtu = pg->config->mtu;
-	return derive_vlans(pg);
+	return derive_vlans(pg, sw);
 }
 
 void vsw_port_apply(struct vsw_port *p, struct vsw_portgroup *pg)
 {
-	const uint16_t ours = VSW_PF_TRUNK | VSW_PF_FORGED;
-
 	p->portgroup = pg;
 	p->sw = pg->sw;
 	p->domain = pg->domain ? pg->domain->id : VSW_DOMAIN_NONE;
 	vsw_port_set_mtu(p, pg->mtu);
-	p->flags = (uint16_t)((p->flags & ~ours) | (pg->trunk ? VSW_PF_TRUNK : 0) | vsw_policy_flags(&pg->config->policy));
+	p->flags = (uint16_t)(pg->trunk ? p->flags | VSW_PF_TRUNK : p->flags & ~VSW_PF_TRUNK);
 	if (p->kind == VSW_PORT_GUEST) /* a guest on a trunk gets tags into its frames */
 		p->flags = (uint16_t)(pg->trunk ? p->flags | VSW_PF_PRIVATE : p->flags & ~VSW_PF_PRIVATE);
-	p->sw->learns_local |= (p->flags & VSW_PF_FORGED) != 0;
 	for (unsigned i = 0; i < HV_ARRAY_LEN(p->used.bits); i++)
 		p->used.bits[i] &= pg->vlans.bits[i];
 }
@@ -81,6 +82,9 @@ int vsw_port_add(struct vsw *v, struct vsw_port *p)
 
 	if (err)
 		return err;
+	p->filter = hv_contig_alloc(sizeof(*p->filter), HV_PAGE_SIZE);
+	if (!p->filter)
+		return trace_error(-ENOMEM);
 	v->ports[p->index] = p;
 	v->out[p->index] = p;
 	v->port_count = HV_MAX(v->port_count, p->index + 1u);
@@ -100,6 +104,7 @@ void vsw_port_remove(struct vsw_port *p)
 	struct vsw *v = p->sw->v;
 
 	vsw_flush(v);
+	vsw_shape_clear(p);
 	if (p->portgroup) {
 		vsw_domains_leave(p);
 		vsw_mac_release(p, p->mac);
@@ -108,6 +113,8 @@ void vsw_port_remove(struct vsw_port *p)
 	v->ports[p->index] = NULL;
 	v->out[p->index] = &v->nowhere;
 	vsw_mirrors_update(v);
+	hv_contig_free(p->filter, sizeof(*p->filter));
+	p->filter = NULL;
 }
 
 void vsw_port_set_mtu(struct vsw_port *p, uint16_t mtu)
@@ -155,10 +162,56 @@ static int trunk_claim(struct vsw_port *p, uint64_t mac)
 	return err;
 }
 
+bool vsw_static_entry(const struct vsw_portgroup *pg, uint64_t mac, uint16_t index, unsigned n, struct vsw_static_entry *out)
+{
+	uint16_t vlan;
+
+	out->port = index;
+	if (!pg->private) {
+		out->key = fdb_key(mac, pg->trunk ? VSW_DOMAIN_TRUNK : pg->domain->id);
+		return !n;
+	}
+	if (!vsw_private_vlan(pg, n, &vlan))
+		return false;
+	out->key = fdb_key(mac, pg->sw->domain_of[vlan]);
+	if (!vsw_vlan_in(&pg->vlans, vlan))
+		out->port = VSW_PORT_PRIVATE;
+	return true;
+}
+
+/* Takes the address out of all VLANs when it is the port's: it stands in the primary with its port. */
+static void private_release(struct vsw_port *p, uint64_t mac)
+{
+	struct fdb *f = &p->sw->fdb;
+	struct vsw_static_entry e;
+	uint32_t slot;
+
+	vsw_static_entry(p->portgroup, mac, p->index, 0, &e);
+	slot = fdb_find(f, e.key);
+	if (!fdb_is_static(f, slot) || fdb_slot_port(f, slot) != p->index)
+		return;
+	for (unsigned n = 0; vsw_static_entry(p->portgroup, mac, p->index, n, &e); n++)
+		fdb_remove(f, e.key);
+}
+
+static int private_claim(struct vsw_port *p, uint64_t mac)
+{
+	struct vsw_static_entry e;
+	int err = 0;
+
+	for (unsigned n = 0; !err && vsw_static_entry(p->portgroup, mac, p->index, n, &e); n++)
+		err = fdb_static_add(&p->sw->fdb, e.key, e.port); /* the primary first: there another's is met */
+	if (err)
+		private_release(p, mac);
+	return err;
+}
+
 int vsw_mac_claim(struct vsw_port *p, uint64_t mac)
 {
 	if (p->flags & VSW_PF_TRUNK)
 		return trunk_claim(p, mac);
+	if (p->portgroup->private)
+		return private_claim(p, mac);
 	if (vsw_trunk_owner(p->sw, mac, p->domain))
 		return -EEXIST;
 	return fdb_static_add(&p->sw->fdb, fdb_key(mac, p->domain), p->index);
@@ -169,11 +222,22 @@ void vsw_mac_release(struct vsw_port *p, uint64_t mac)
 	uint64_t key = fdb_key(mac, p->flags & VSW_PF_TRUNK ? VSW_DOMAIN_TRUNK : p->domain);
 	uint32_t slot = fdb_find(&p->sw->fdb, key);
 
+	if (p->portgroup->private) {
+		private_release(p, mac);
+		return;
+	}
 	if (slot == FDB_NONE || fdb_slot_port(&p->sw->fdb, slot) != p->index)
 		return;
 	fdb_remove(&p->sw->fdb, key);
 	if (p->flags & VSW_PF_TRUNK)
 		p->sw->trunk_ports--;
+}
+
+void vsw_features_apply(struct vsw_port *p)
+{
+	vsw_policy_apply(p);
+	vsw_team_assign(p); /* a port with many addresses is another matter to it */
+	vsw_filters_apply(p);
 }
 
 int vsw_access_port_init(struct vsw *v, struct vsw_port *p, unsigned portgroup, const char *name, const uint8_t mac[6])
@@ -192,5 +256,7 @@ int vsw_access_port_init(struct vsw *v, struct vsw_port *p, unsigned portgroup, 
 	err = vsw_mac_claim(p, p->mac);
 	if (err)
 		vsw_port_remove(p);
+	else
+		vsw_features_apply(p);
 	return err;
 }

@@ -89,7 +89,7 @@ void vsw_fdb_foreach(const struct vsw *v, void (*fn)(void *arg, const struct vsw
 
 	for (unsigned s = 0; s < v->config.switch_count; s++) {
 		for (uint32_t slot = 0; slot < FDB_TABLE; slot++) {
-			if (!v->switches[s]->fdb.key[slot])
+			if (!v->switches[s]->fdb.key[slot] || fdb_slot_port(&v->switches[s]->fdb, slot) == VSW_PORT_PRIVATE)
 				continue;
 			fdb_slot_info(v->switches[s], slot, &info);
 			fn(arg, &info);

@@ -9,6 +9,7 @@
 
 #include "beacon.h"
 #include "discovery.h"
+#include "filter.h"
 #include "gro.h"
 #include "lacp_switch.h"
 #include "mirror.h"
@@ -97,10 +98,18 @@ bool vsw_config_in_range(const struct vsw_config *c)
 			!teaming_in_range(c, &c->switches[i].teaming) || c->switches[i].beacon.vlan > VSW_VLAN_MAX)
 			return false;
 	}
+	for (unsigned i = 0; i < c->switch_count; i++) {
+		if (c->switches[i].private_vlan_count > VSW_MAX_PRIVATE_VLANS)
+			return false;
+		for (unsigned k = 0; k < c->switches[i].private_vlan_count; k++) {
+			if (!vsw_private_in_range(&c->switches[i].private_vlans[k]))
+				return false;
+		}
+	}
 	for (unsigned i = 0; i < c->portgroup_count; i++) {
 		if (c->portgroups[i].vswitch >= c->switch_count || c->portgroups[i].vlan > VSW_VLAN_MAX ||
-			c->portgroups[i].native_vlan > VSW_VLAN_MAX || c->portgroups[i].trunk_count > VSW_MAX_VLAN_RANGES ||
-			!teaming_in_range(c, &c->portgroups[i].teaming))
+			c->portgroups[i].private_vlan > VSW_VLAN_MAX || c->portgroups[i].native_vlan > VSW_VLAN_MAX ||
+			c->portgroups[i].trunk_count > VSW_MAX_VLAN_RANGES || !teaming_in_range(c, &c->portgroups[i].teaming))
 			return false;
 	}
 	return vsw_mirrors_in_range(c);
@@ -145,6 +154,10 @@ static void tick(struct hv_timer *t)
 		fdb_tick(&v->switches[i]->fdb,
 			v->config.switches[i].mac_ageing_s ? v->config.switches[i].mac_ageing_s : VSW_AGEING_DEFAULT_S);
 	vsw_discovery_tick(v);
+	for (unsigned i = 0; i < v->port_count; i++) {
+		if (v->ports[i])
+			vsw_filters_tick(v->ports[i]);
+	}
 	vsw_team_update(v); /* failback delays end */
 	hv_timer_arm(t, hv_now_ns() + TICK_NS);
 }

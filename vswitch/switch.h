@@ -25,8 +25,11 @@
 #define VSW_MAX_DOMAINS 8193        /* 0 is none; config/check_vlan.c keeps trunks below */
 #define VSW_DOMAIN_TRUNK UINT16_MAX /* in keys of the MAC table: every VLAN of the port's trunk */
 #define VSW_PORT_NONE UINT16_MAX
-#define VSW_PORT_OUTSIDE VSW_MAX_PORTS       /* in the MAC table: beyond the uplinks; teaming picks which */
-#define VSW_PORT_UNKNOWN (VSW_MAX_PORTS + 1) /* no port: not in the MAC table */
+/* In the MAC table, beside the ports' indexes: */
+#define VSW_PORT_SPECIAL VSW_MAX_PORTS       /* from here on it is no port's index */
+#define VSW_PORT_OUTSIDE VSW_MAX_PORTS       /* beyond the uplinks; teaming picks which */
+#define VSW_PORT_UNKNOWN (VSW_MAX_PORTS + 1) /* no port: not in the table */
+#define VSW_PORT_PRIVATE (VSW_MAX_PORTS + 2) /* a port of the private VLAN that frames of this domain do not reach */
 #define VSW_AGEING_DEFAULT_S 300             /* IEEE 802.1Q-2018 table 8-6 */
 #define VSW_MTU_DEFAULT 1500
 
@@ -37,6 +40,7 @@
 #define VSW_WATCH_NS 100000000ull /* failure detection by link status */
 
 struct vsw_switch;
+struct vsw_filters;
 
 /* A broadcast domain: one VLAN of one vSwitch. */
 struct vsw_domain {
@@ -75,7 +79,10 @@ struct vsw_portgroup {
 	struct vsw_domain *domain; /* trunk: of the native VLAN, or NULL */
 	bool trunk;
 	uint16_t mtu;
-	struct vsw_vlan_set vlans; /* all that its ports are in */
+	struct vsw_vlan_set vlans; /* all whose frames its ports receive */
+	bool private;
+	uint16_t primary;           /* private: the VLAN that all its ports are known in */
+	struct vsw_vlan_set family; /* private: the primary and all secondary VLANs */
 };
 
 enum vsw_port_flag {
@@ -91,6 +98,9 @@ enum vsw_port_flag {
 /* Filters, by what they do: bits of vsw_port.filters_in and filters_out (filter.c has their order). */
 enum vsw_filter_bit {
 	VSW_FILTER_GRO = 1u << 0,
+	VSW_FILTER_STORM = 1u << 1,
+	VSW_FILTER_GUARD = 1u << 2,
+	VSW_FILTER_SHAPE = 1u << 3,
 	VSW_FILTER_MIRROR = 1u << 7,
 };
 
@@ -144,7 +154,9 @@ struct vsw_port {
 	struct vsw_discovery *discovery;                   /* an uplink: its neighbours (discovery.c) */
 	/* Its port group, MTU or MAC is another now; moved: it is in other VLANs. May be NULL. */
 	void (*reconfigured)(struct vsw_port *p, bool moved);
-	uint8_t uplink_mac[6]; /* an uplink's own address; its `mac` above matches nothing */
+	struct vsw_port_config own; /* of its NIC, over the port group's */
+	struct vsw_filters *filter; /* what its filters keep (filter.h) */
+	uint8_t uplink_mac[6];      /* an uplink's own address; its `mac` above matches nothing */
 	char name[VSW_PORT_NAME_MAX + 1];
 };
 
@@ -189,8 +201,8 @@ struct vsw_switch {
 
 struct vsw {
 	struct vsw_port *ports[VSW_MAX_PORTS];
-	/* The same for plain frames: by the MAC table's port, which may be VSW_PORT_OUTSIDE or VSW_PORT_UNKNOWN; `nowhere` in holes. */
-	struct vsw_port *out[VSW_MAX_PORTS + 2];
+	/* The same for plain frames: by the MAC table's port, which may be one of the special ones; `nowhere` in holes. */
+	struct vsw_port *out[VSW_MAX_PORTS + 3];
 	struct vsw_port nowhere;          /* takes no plain frame */
 	uint32_t tag_of[VSW_MAX_DOMAINS]; /* domain -> tag as it lies in memory, priority 0; 0: untagged */
 	struct vsw_domain *domains[VSW_MAX_DOMAINS];
@@ -209,6 +221,7 @@ struct vsw {
 	struct vsw_team teams[VSW_MAX_TEAMS];
 	struct vsw_uplink *uplinks[VSW_MAX_UPLINKS];
 	struct vsw_mirror *mirrors[VSW_MAX_MIRRORS];
+	uint32_t shaped_mbufs; /* that wait in shapers */
 	struct vsw_config config;
 	void *gro; /* rte_gro's table (gro.c) */
 	struct hv_timer tick, watch, notify;
@@ -231,6 +244,11 @@ void vsw_input_access(struct vsw_port *in, struct rte_mbuf **frames, unsigned n)
 /* The end of a round: hands every port what was gathered for it. */
 void vsw_flush(struct vsw *v);
 
+/* Frames of `in` that its filter `after` kept go on behind it. Call vsw_flush then. */
+void vsw_input_resume(struct vsw_port *in, uint16_t after, struct rte_mbuf **frames, unsigned n);
+/* Frames to `out` that its filter `after` kept go on behind it. */
+void vsw_deliver_resume(struct vsw_port *out, uint16_t after, struct rte_mbuf **frames, unsigned n);
+
 /* ---- portgroup.c ---- */
 /* Puts p into the port table and, when it has a port group, its domain. -ENOSPC. */
 int vsw_port_add(struct vsw *v, struct vsw_port *p) HV_MUST_CHECK;
@@ -239,10 +257,21 @@ void vsw_port_remove(struct vsw_port *p);
 /* Fills name, port group, domain, policy flags, and claims the MAC. -EINVAL, -EEXIST, -ENOSPC. */
 int vsw_access_port_init(struct vsw *v, struct vsw_port *p, unsigned portgroup, const char *name, const uint8_t mac[6]) HV_MUST_CHECK;
 
-/* What follows from pg->config and pg->sw: VLANs, domains (made where there is none), MTU. -ENOMEM, -ENOSPC (domains). */
-int vsw_portgroup_derive(struct vsw_portgroup *pg) HV_MUST_CHECK;
+/* What follows from pg->config, pg->sw and what that is configured to be: VLANs, domains (made where there is none), MTU. -ENOMEM,
+ * -ENOSPC (domains). */
+int vsw_portgroup_derive(struct vsw_portgroup *pg, const struct vsw_switch_config *sw) HV_MUST_CHECK;
 /* The port takes over what its port group says: VLANs (it joins no domain), MTU, flags. */
 void vsw_port_apply(struct vsw_port *p, struct vsw_portgroup *pg);
+/* Makes policy and filters of a guest's or vmk's port what its NIC and its port group say. Frames in flight go on. */
+void vsw_features_apply(struct vsw_port *p);
+
+/* An own address of a port in the MAC table: one entry, or one for each VLAN of a private VLAN. */
+struct vsw_static_entry {
+	uint64_t key;
+	uint16_t port; /* VSW_PORT_PRIVATE where the port is not reached */
+};
+/* The n-th entry of a port with this port group and index. False: there are no more. */
+bool vsw_static_entry(const struct vsw_portgroup *pg, uint64_t mac, uint16_t index, unsigned n, struct vsw_static_entry *out);
 
 /* Claims `mac` for the port in its VLAN or in all of its trunk. -EEXIST: another port has it there; -ENOSPC. */
 int vsw_mac_claim(struct vsw_port *p, uint64_t mac) HV_MUST_CHECK;
@@ -261,10 +290,24 @@ int vsw_domain_get(struct vsw_switch *sw, uint16_t vlan, struct vsw_domain **out
 /* Frees the domains that no port group has, and forgets what was learned there. @pre no frame under way, no member */
 void vsw_domains_collect(struct vsw *v);
 
+/* ---- private.c ---- */
+/* The private VLAN that has this VLAN as its primary or a secondary one, or NULL. */
+const struct vsw_private_vlan_config *vsw_private_find(const struct vsw_switch_config *sw, uint16_t vlan);
+/* Are numbers and sizes within their limits? */
+bool vsw_private_in_range(const struct vsw_private_vlan_config *p);
+/* Whether frames of VLAN `from` reach ports of VLAN `to`, both of the private VLAN. */
+bool vsw_private_reaches(const struct vsw_private_vlan_config *p, uint16_t from, uint16_t to);
+/* Fills a port group in a private VLAN of `sw`: VLANs, domains. -EINVAL: its VLAN is in none; -ENOMEM; -ENOSPC. */
+int vsw_private_portgroup(struct vsw_portgroup *pg, const struct vsw_switch_config *sw) HV_MUST_CHECK;
+/* The n-th VLAN of the private VLAN, the primary first. False: it has no more. */
+bool vsw_private_vlan(const struct vsw_portgroup *pg, unsigned n, uint16_t *vlan);
+/* Learns `mac` behind port `in` (an uplink: outside) in the whole private VLAN. True: it is another port's own. */
+bool vsw_private_learn(struct vsw_port *in, uint64_t mac, uint16_t domain);
+
 /* ---- policy.c ---- */
-/* What the port group lets its ports do, as flags. */
-uint16_t vsw_policy_flags(const struct vsw_policy_config *policy);
-/* The policy of the port group may be another: what the guest asked for is granted or taken away. */
+/* What a NIC, else its port group, lets a port do. */
+struct vsw_policy_config vsw_policy_of(const struct vsw_port_config *own, const struct vsw_portgroup_config *group);
+/* Makes the port's flags what its policy says; a guest that sees all frames and may no longer does not. */
 void vsw_policy_apply(struct vsw_port *p);
 /* The guest wants another MAC / to see all frames. The policy decides; a refusal is logged and counted. */
 bool vsw_policy_set_mac(struct vsw_port *p, const uint8_t mac[6]);

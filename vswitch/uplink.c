@@ -8,6 +8,7 @@
 #include "uplink.h"
 
 #include "discovery.h"
+#include "filter.h"
 
 #include <errno.h>
 #include <hv/mem.h>
@@ -240,6 +241,7 @@ void vsw_uplink_apply(struct vsw_uplink *u, unsigned uplink)
 	vsw_port_set_mtu(&u->port, u->port.sw->mtu);
 	take_vlans(u, &v->config.uplinks[uplink]);
 	vsw_discovery_apply(&u->port, uplink);
+	vsw_storm_apply(&u->port, &v->config.uplinks[uplink].storm);
 }
 
 /* ---- attach, detach ---- */
@@ -279,6 +281,7 @@ int vsw_uplink_attach(struct vsw *v, unsigned uplink, const struct vsw_uplink_de
 	if (err)
 		goto free_domains;
 	v->uplinks[uplink] = u;
+	vsw_storm_apply(&u->port, &v->config.uplinks[uplink].storm);
 	u->poller = (struct hv_poller){.poll = uplink_poll, .arm = uplink_arm, .name = u->port.name};
 	hv_poller_add(&u->poller);
 	vsw_uplink_watch(u);

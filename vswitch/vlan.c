@@ -50,7 +50,9 @@ int vsw_domain_get(struct vsw_switch *sw, uint16_t vlan, struct vsw_domain **out
 static bool domain_used(const struct vsw *v, const struct vsw_domain *d)
 {
 	for (unsigned i = 0; i < v->config.portgroup_count; i++) {
-		if (v->portgroups[i]->sw == d->sw && vsw_vlan_in(&v->portgroups[i]->vlans, d->vlan))
+		const struct vsw_portgroup *pg = v->portgroups[i];
+
+		if (pg->sw == d->sw && vsw_vlan_in(pg->private ? &pg->family : &pg->vlans, d->vlan))
 			return true;
 	}
 	return false;

@@ -2,7 +2,7 @@
  * Fuzz target: any bytes as a host's JSON. Decoding reports or succeeds; what it accepts, the rules can judge; nothing crashes, and an
  * error is reported exactly when one is returned. A good configuration does not differ from itself, and any two can be compared.
  *
- * fuzz: config/check.c config/check_network.c config/check_storage.c config/check_teaming.c config/check_vlan.c config/check_vm.c config/decode.c config/diff.c config/grammar.c
+ * fuzz: config/check.c config/check_limits.c config/check_mirror.c config/check_network.c config/check_private.c config/check_storage.c config/check_teaming.c config/check_vlan.c config/check_vm.c config/decode.c config/diff.c config/grammar.c config/grammar_mirror.c config/grammar_storage.c config/grammar_vm.c config/grammar_vswitch.c
  * fuzz: config/mac.c config/path.c config/position.c config/read.c config/report.c config/suggest.c config/value.c config/value_text.c subprojects/yyjson/src/yyjson.c
  * fuzz-flags: -Iconfig -Iconfig/include -Ivswitch/include -Inet/include -Istorage/include -Idatastore/include
  * fuzz-flags: -Isubprojects/yyjson/src

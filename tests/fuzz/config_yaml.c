@@ -2,7 +2,7 @@
  * Fuzz target: any bytes as a host's YAML, through the conversion to JSON, decoding and the rules. Every error has a position.
  * Seeds: copy config/examples and tests/unit/cli/broken to a folder and name it as the corpus.
  *
- * fuzz: config/check.c config/check_network.c config/check_storage.c config/check_teaming.c config/check_vlan.c config/check_vm.c config/decode.c config/grammar.c
+ * fuzz: config/check.c config/check_limits.c config/check_mirror.c config/check_network.c config/check_private.c config/check_storage.c config/check_teaming.c config/check_vlan.c config/check_vm.c config/decode.c config/grammar.c config/grammar_mirror.c config/grammar_storage.c config/grammar_vm.c config/grammar_vswitch.c
  * fuzz: config/mac.c config/path.c config/position.c config/read.c config/report.c config/suggest.c config/value.c subprojects/yyjson/src/yyjson.c
  * fuzz: cli/yaml_file.c cli/marks.c cli/memory.c cli/problems.c
  * fuzz-flags: -Iconfig -Iconfig/include -Ivswitch/include -Inet/include -Istorage/include -Idatastore/include

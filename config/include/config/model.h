@@ -28,7 +28,8 @@ struct config_vm_nic {
 	uint8_t portgroup; /* index */
 	bool has_mac;      /* else derived from the VM's name and the NIC's index */
 	uint8_t mac[6];
-	uint16_t queues; /* pairs; 0 = one for each CPU */
+	uint16_t queues;            /* pairs; 0 = one for each CPU */
+	struct vsw_port_config own; /* over what its port group says */
 };
 
 enum config_boot { CONFIG_BOOT_LINUX, CONFIG_BOOT_MULTIBOOT };

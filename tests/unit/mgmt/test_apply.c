@@ -24,6 +24,7 @@ int vsw_change_prepare(struct vsw *v, const struct vsw_config *config, const str
 {
 	prepared = *config;
 	prepared_place = placement->portgroup(placement->arg, VSW_PORT_GUEST, "a.nic0");
+	assert_null(placement->own(placement->arg, VSW_PORT_GUEST, "nobody.nic0"));
 	if (switch_error) {
 		strcpy(why->path, "portgroups[1]");
 		strcpy(why->text, "the switch says no");
@@ -48,6 +49,10 @@ int net_vmk_create(const struct net_vmknic_config *config, struct vsw *v)
 {
 	vmks++;
 	return 0;
+}
+
+void vsw_guest_port_apply(struct netport *np, const struct vsw_port_config *config)
+{
 }
 
 int vsw_guest_port_create(struct vsw *v, unsigned portgroup, const char *name, const uint8_t mac[6], struct netport **out)

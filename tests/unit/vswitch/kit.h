@@ -2,7 +2,8 @@
  * A switch on a test bench: guests that remember what they got, uplinks whose wire is a pair of rings, frames made from a few words.
  * Uplinks up0, up1, up2 in explicit failover order without failback and notification, port groups web (VLAN 20), db (VLAN 30), plain
  * (untagged), open (VLAN 20, all policies allowed), trunk (VLANs 20 to 29 and 40, untagged: native VLAN 30), strict (VLANs 20 and 30
- * without a native one), small (VLAN 20, MTU 1400).
+ * without a native one), small (VLAN 20, MTU 1400); of the private VLAN 100: promiscuous, isolated (101), the communities blue (110) and
+ * green (120), nested (promiscuous, all policies allowed).
  */
 #ifndef VSWITCH_KIT_H
 #define VSWITCH_KIT_H
@@ -17,7 +18,7 @@
 #define INBOX 256
 #define KIT_UPLINKS 3
 
-enum { PG_WEB, PG_DB, PG_PLAIN, PG_OPEN, PG_TRUNK, PG_TRUNK_STRICT, PG_SMALL };
+enum { PG_WEB, PG_DB, PG_PLAIN, PG_OPEN, PG_TRUNK, PG_TRUNK_STRICT, PG_SMALL, PG_PROMISCUOUS, PG_ISOLATED, PG_BLUE, PG_GREEN, PG_NESTED };
 
 struct received {
 	uint8_t *bytes;

@@ -93,8 +93,8 @@ static void describe(char *text, size_t size)
 	}
 	vsw_fdb_foreach(v, describe_mac, NULL);
 	for (unsigned i = 0; i < v->config.switch_count; i++)
-		put("switch %s mtu %u active %p trunks %u\n", v->config.switches[i].name, v->switches[i]->mtu,
-			(const void *)v->switches[i], v->switches[i]->trunk_ports);
+		put("switch %s mtu %u active %p trunks %u\n", v->config.switches[i].name, v->switches[i]->mtu, (const void *)v->switches[i],
+			v->switches[i]->trunk_ports);
 }
 
 /* ---- invariants ---- */

@@ -20,6 +20,23 @@ struct vsw_vlan_range {
 
 /* Discovery of neighbours by LLDP and CDP at an uplink; an uplink's own setting is 1 + one of these, 0: as its vSwitch. */
 enum vsw_discovery_mode { VSW_DISCOVERY_LISTEN, VSW_DISCOVERY_ADVERTISE, VSW_DISCOVERY_BOTH, VSW_DISCOVERY_OFF };
+/* Traffic shaping in one direction; average 0: none. */
+struct vsw_shaping_config {
+	uint64_t average_kbps; /* kbit/s */
+	uint64_t peak_kbps;    /* while the burst lasts; 0: no limit */
+	uint64_t burst_bytes;
+};
+
+/* Frames per second that a port may bring into the switch; 0: no limit. */
+struct vsw_storm_config {
+	uint32_t broadcast_pps, multicast_pps, unknown_unicast_pps;
+};
+
+/* What guests may not claim to be, unless their NIC is trusted. */
+struct vsw_guard_config {
+	bool servers; /* DHCP and DHCPv6 servers, IPv6 routers */
+	bool arp;     /* owners of addresses that are not theirs */
+};
 
 struct vsw_uplink_config {
 	char name[VSW_NAME_MAX + 1];
@@ -33,6 +50,22 @@ struct vsw_uplink_config {
 	struct vsw_vlan_range vlans[VSW_MAX_VLAN_RANGES];
 	unsigned vlan_count;
 	uint8_t discovery;
+	struct vsw_storm_config storm;
+};
+
+#define VSW_MAX_PRIVATE_VLANS 16 /* of a vSwitch */
+#define VSW_MAX_COMMUNITIES 32   /* of a private VLAN */
+
+/*
+ * A private VLAN (RFC 5517; as on vSphere's distributed switch): one primary VLAN, in which promiscuous ports send and everybody receives,
+ * and secondary VLANs, in which the others send.
+ */
+struct vsw_private_vlan_config {
+	uint16_t primary;
+	bool has_isolated;
+	uint16_t isolated;                                      /* its ports reach promiscuous ports only */
+	struct vsw_vlan_range communities[VSW_MAX_VLAN_RANGES]; /* ports of one reach each other and promiscuous ports */
+	unsigned community_count;
 };
 
 enum vsw_balance { VSW_BALANCE_PORT, VSW_BALANCE_MAC, VSW_BALANCE_IP_HASH, VSW_BALANCE_EXPLICIT };
@@ -79,11 +112,27 @@ struct vsw_switch_config {
 	struct vsw_beacon_config beacon;
 	bool has_beacon, has_lacp; /* has_lacp: its uplinks are one aggregate, by LACP */
 	struct vsw_lacp_config lacp;
+	struct vsw_private_vlan_config private_vlans[VSW_MAX_PRIVATE_VLANS];
+	unsigned private_vlan_count;
 };
 
 /* Security policy of a port group: what a guest may do; default all false. */
 struct vsw_policy_config {
 	bool promiscuous, mac_changes, forged_transmits;
+	bool has_promiscuous, has_mac_changes, has_forged_transmits; /* of a NIC: whether it overrides the port group's */
+};
+
+#define VSW_MAX_ADDRESSES 8
+
+/* What a NIC has of its own, over what its port group says; all zero: nothing. */
+struct vsw_port_config {
+	struct vsw_policy_config policy;
+	bool has_ingress, has_egress, has_storm;
+	struct vsw_shaping_config ingress, egress;
+	struct vsw_storm_config storm;
+	bool trusted;                          /* the guards do not apply */
+	uint32_t addresses[VSW_MAX_ADDRESSES]; /* its IPv4 addresses, for the ARP guard; host order */
+	unsigned address_count;
 };
 
 struct vsw_portgroup_config {
@@ -96,9 +145,16 @@ struct vsw_portgroup_config {
 	unsigned trunk_count;
 	bool has_native; /* trunk: untagged frames of the guest belong to this VLAN; without it they are dropped */
 	uint16_t native_vlan;
+	/* Instead of vlan: primary (promiscuous ports), isolated or community VLAN of one of the vSwitch's private VLANs. */
+	bool has_private_vlan;
+	uint16_t private_vlan;
 	uint16_t mtu; /* bytes of IP packet; 0 = the switch's */
 	struct vsw_policy_config policy;
 	struct vsw_teaming_config teaming;
+	/* Each port of the group has limits of its own. Ingress: from a NIC into the switch; egress: from the switch to it. */
+	struct vsw_shaping_config ingress, egress;
+	struct vsw_storm_config storm;
+	struct vsw_guard_config guard;
 };
 
 /* ---- port mirroring ---- */

@@ -53,6 +53,8 @@ bool vsw_uplink_link_up(const struct vsw *v, unsigned uplink);
  */
 int vsw_guest_port_create(struct vsw *v, unsigned portgroup, const char *name, const uint8_t mac[6], struct netport **out) HV_MUST_CHECK;
 /* Unplugs: frames under way to it are dropped and counted, its MAC is forgotten. */
+/* What the NIC has of its own from now on (copied). Its frames in flight go on. */
+void vsw_guest_port_apply(struct netport *np, const struct vsw_port_config *config);
 void vsw_guest_port_destroy(struct netport *np);
 
 /* ---- VMkernel ports: the hypervisor's own traffic, in mbufs ---- */
@@ -101,6 +103,8 @@ struct vsw_placement {
 	 */
 	unsigned (*portgroup)(void *arg, enum vsw_port_kind kind, const char *port);
 	void *arg;
+	/* What the port's NIC has of its own; NULL, or without the function: as it is. */
+	const struct vsw_port_config *(*own)(void *arg, enum vsw_port_kind kind, const char *port);
 };
 
 /*
@@ -143,10 +147,19 @@ int vsw_apply(struct vsw *v, const struct vsw_config *config, struct vsw_refusal
 	X(UNUSED_UPLINK, "unused-uplink", "unicast on an uplink that the receiver's port group does not use")                              \
 	X(NOT_COLLECTING, "not-collecting", "received on an uplink that LACP has not joined to the aggregate")                             \
 	X(NO_UPLINK, "no-uplink", "destination is outside and no uplink is usable")                                                        \
+	X(PRIVATE_VLAN, "private-vlan", "destination is in the same private VLAN, but an isolated port or in another community")           \
 	X(NOT_CONNECTED, "not-connected", "no driver at the port")                                                                         \
 	X(RX_FULL, "rx-full", "receiver's ring is full")                                                                                   \
 	X(TX_FULL, "tx-full", "uplink's transmit queue is full")                                                                           \
 	X(TX_REFUSED, "tx-refused", "uplink's driver refused the frame")                                                                   \
+	X(SHAPED, "shaped", "over the port's rate, and its queue is full")                                                                 \
+	X(STORM_BROADCAST, "storm-broadcast", "more broadcast frames a second than the port may send")                                     \
+	X(STORM_MULTICAST, "storm-multicast", "more multicast frames a second than the port may send")                                     \
+	X(STORM_UNKNOWN, "storm-unknown-unicast", "more frames to unknown addresses a second than the port may send")                      \
+	X(DHCP_SERVER, "dhcp-server", "DHCP server's message from a port that is not trusted")                                             \
+	X(ROUTER_ADVERT, "router-advertisement", "IPv6 router's message from a port that is not trusted")                                  \
+	X(ARP_SPOOF, "arp-spoof", "ARP with a sender address that is not the port's")                                                      \
+	X(HIDDEN_HEADER, "hidden-header", "guarded port: the packet's headers are not all in the frame that begins it")                    \
 	X(NO_MBUF, "no-mbuf", "no packet buffer left")
 
 enum vsw_drop {
@@ -166,6 +179,7 @@ struct vsw_counters {
 	uint64_t out_checksummed; /* checksums completed in software for this port */
 	uint64_t out_coalesced;   /* frames that became part of another one (GRO) and so are not in out_frames */
 	uint64_t in_control;      /* frames from a neighbour that the switch itself read (LLDP, CDP, ...): neither forwarded nor dropped */
+	uint64_t in_shaped, out_shaped; /* frames that waited in the port's shaper */
 	uint64_t mac_change_rejected;
 	uint64_t drops;                /* sum of drop[] */
 	uint64_t drop[VSW_DROP_COUNT]; /* at the port that caused it: sender for policy and format, receiver for a full queue */
