@@ -25,6 +25,10 @@ enum option_id {
 	OPTION_ALL_FILES,
 	OPTION_MARKDOWN,
 	OPTION_CONSOLE,
+	OPTION_PCAPNG,
+	OPTION_FRAME,
+	OPTION_PCAP,
+	OPTION_DESCRIBE,
 	OPTION_DRY_RUN,
 	OPTION_VERSION,
 	OPTION_COUNT,
@@ -65,6 +69,8 @@ int command_compile(const struct arguments *arguments);
 int command_iso(const struct arguments *arguments);
 int command_apply(const struct arguments *arguments);
 int command_diff(const struct arguments *arguments);
+int command_capture(const struct arguments *arguments);
+int command_trace(const struct arguments *arguments);
 int command_schema(const struct arguments *arguments);
 int command_completion(const struct arguments *arguments);
 

@@ -180,3 +180,50 @@ yyjson_doc *console_ask(struct console *c, const char *line, uint32_t id, unsign
 	errno = 0;
 	return NULL;
 }
+
+/* The document of a line that is the event or an error, or NULL. */
+static yyjson_doc *parse_event(const char *line, const char *event)
+{
+	yyjson_doc *doc = yyjson_read(line, strlen(line), 0);
+	yyjson_val *name = yyjson_obj_get(yyjson_doc_get_root(doc), "event");
+	if (yyjson_equals_str(name, event) || yyjson_equals_str(name, "error"))
+		return doc;
+	yyjson_doc_free(doc);
+	return NULL;
+}
+
+static yyjson_doc *wait_for_event(struct console *c, const char *line, const char *event, unsigned wait_ms)
+{
+	int64_t until = now_ms() + wait_ms;
+	yyjson_doc *doc = NULL;
+	char *text;
+	errno = 0;
+	if (!send_text(c, line, strlen(line), until) || !send_text(c, "\n", 1, until))
+		return NULL;
+	while (!doc && (text = read_line(c, until))) {
+		doc = parse_event(text, event);
+		free(text);
+	}
+	return doc;
+}
+
+yyjson_doc *console_ask_event(struct console *c, const char *line, const char *event, unsigned wait_ms, unsigned tries, int *result)
+{
+	yyjson_doc *doc = NULL;
+	for (unsigned i = 0; i < tries && !doc && (!i || !errno); i++)
+		doc = wait_for_event(c, line, event, wait_ms);
+	yyjson_val *root = yyjson_doc_get_root(doc);
+	*result = EXIT_OK;
+	if (doc && !yyjson_equals_str(yyjson_obj_get(root, "event"), "error"))
+		return doc;
+	*result = EXIT_SYSTEM;
+	if (doc)
+		fprintf(stderr, "berth: the host says: %s\n", yyjson_get_str(yyjson_obj_get(root, "text")));
+	else if (errno)
+		fprintf(stderr, "berth: the console failed: %s\n", strerror(errno));
+	else
+		fprintf(stderr, "berth: the host does not answer on its control console\n"
+				"  hint: is this the host's second serial port, and does nobody else read it?\n");
+	yyjson_doc_free(doc);
+	return NULL;
+}

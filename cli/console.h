@@ -21,4 +21,10 @@ void console_close(struct console *c);
  */
 yyjson_doc *console_ask(struct console *c, const char *line, uint32_t id, unsigned wait_ms, unsigned tries);
 
+/*
+ * Sends a line and waits for the event of this name. The host's "error" event, and no answer, are reported: then NULL, and *result says
+ * which.
+ */
+yyjson_doc *console_ask_event(struct console *c, const char *line, const char *event, unsigned wait_ms, unsigned tries, int *result);
+
 #endif

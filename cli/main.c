@@ -23,6 +23,11 @@ const struct option_row option_rows[OPTION_COUNT] = {
 		"Print the files that the host needs as boot modules, a line NAME=PATH each: secrets, and what --file gives."},
 	[OPTION_ALL_FILES] = {"--all-files", NULL, NULL,
 		"Insist that every boot module the configuration names is known, by --file or as a secret."},
+	[OPTION_PCAPNG] = {"--output", "-o", "OUT.pcapng", "Write the frames there."},
+	[OPTION_FRAME] = {"--frame", NULL, "HEX", "The frame's bytes."},
+	[OPTION_PCAP] = {"--pcap", NULL, "FILE[:N]", "The N-th frame (the first) of a pcap or pcapng file."},
+	[OPTION_DESCRIBE] = {"--describe", NULL, "TEXT",
+		"The frame in words: src=MAC dst=MAC vlan=N type=0xHEX ip=A>B proto=tcp|udp|icmp|N sport=N dport=N len=N."},
 	[OPTION_MARKDOWN] = {"--markdown", NULL, NULL, "Print the reference of keys for the user guide instead."},
 	[OPTION_CONSOLE] = {"--console", NULL, "PATH", "The host's control console: a serial port (115200 baud) or a UNIX socket."},
 	[OPTION_DRY_RUN] = {"--dry-run", NULL, NULL,
@@ -92,6 +97,29 @@ const struct command commands[] = {
 			    "  lab/berth-lab run host.yaml --console-socket /tmp/hv1 & berth apply --console /tmp/hv1 new.yaml\n",
 		.options = OPTION(HELP) | OPTION(JSON) | OPTION(STRICT) | OPTION(CONSOLE) | OPTION(DRY_RUN) | OPTION(FILE),
 		.run = command_apply},
+	{.name = "capture",
+		.operand = "SESSION",
+		.summary = "Fetch the frames that a mirror session of a running host has captured",
+		.details = "Writes a pcapng file that tcpdump, tshark and Wireshark read; each port of the switch is an interface in it. "
+			   "The host\n"
+			   "keeps the frames until newer ones overwrite them: the command can be repeated.",
+		.examples = "  berth capture --console /dev/ttyUSB0 span1 -o span1.pcapng\n"
+			    "  tshark -r span1.pcapng -T fields -e frame.interface_name -e ip.src -e ip.dst\n",
+		.options = OPTION(HELP) | OPTION(CONSOLE) | OPTION(PCAPNG),
+		.run = command_capture},
+	{.name = "trace",
+		.operand = "PORT",
+		.summary = "Ask a running host what would become of a frame from a port",
+		.details =
+			"The frame goes through the live tables of the host's switch without being sent or changing anything. Each step is "
+			"printed\n"
+			"with the line of the configuration that decided it. PORT is a VM's NIC (web1.nic0), a VMkernel NIC or an uplink.",
+		.examples = "  berth trace --console /dev/ttyUSB0 web1.nic0 --describe 'src=52:54:00:aa:00:01 dst=52:54:00:aa:00:02'\n"
+			    "  berth trace --console /dev/ttyUSB0 uplink0 --describe 'dst=52:54:00:aa:00:01 vlan=20 ip=10.0.0.9>10.0.0.1 "
+			    "proto=tcp dport=80'\n"
+			    "  berth trace --console /dev/ttyUSB0 web1.nic0 --pcap span1.pcapng:17\n",
+		.options = OPTION(HELP) | OPTION(JSON) | OPTION(CONSOLE) | OPTION(FRAME) | OPTION(PCAP) | OPTION(DESCRIBE),
+		.run = command_trace},
 	{.name = "schema",
 		.summary = "Print the JSON Schema of the configuration, for editors",
 		.details = "JSON Schema draft 2020-12. Editors with a YAML language server complete and check keys by it; begin the file "

@@ -185,6 +185,11 @@ static void command_uplinks(const char *args)
 	control_switch_uplinks(control.inv);
 }
 
+static void command_trace(const char *args)
+{
+	control_switch_trace(control.inv, args);
+}
+
 static void command_help(const char *args);
 
 static const struct {
@@ -204,6 +209,7 @@ static const struct {
 	{"mirrors", "mirrors: mirror sessions and their counters", command_mirrors, true},
 	{"capture", "capture SESSION [SEQUENCE [OFFSET]]: captured frames of a mirror session", command_capture, true},
 	{"uplinks", "uplinks: links, beacons, LACP, and who sends by which uplink", command_uplinks, true},
+	{"trace", "trace PORT HEX [LENGTH]: what would become of a frame from a port", command_trace, true},
 	{"help", "help: this list", command_help, false},
 };
 

@@ -23,4 +23,7 @@ void control_switch_uplinks(const struct inventory *inv); /* control_uplinks.c *
 void control_switch_mirrors(const struct inventory *inv);
 void control_switch_capture(const struct inventory *inv, const char *args);
 
+/* control_trace.c */
+void control_switch_trace(const struct inventory *inv, const char *args);
+
 #endif

@@ -10,6 +10,7 @@
 #include <hv/log.h>
 #include <stdlib.h>
 #include <string.h>
+#include <vswitch/neighbor.h>
 #include <vswitch/vswitch.h>
 
 /* A kernel or initrd larger than this is refused before any memory is taken. */
@@ -244,6 +245,8 @@ static void inventory_last_ended(struct inventory *inv)
 	if (!inv->parts.config->host.power_off_when_idle)
 		return;
 	log_info("host.idle", "all VMs have ended: powering off");
+	if (inv->parts.vsw)
+		vsw_discovery_leave(inv->parts.vsw);
 	hv_power_off(0);
 }
 

@@ -22,4 +22,9 @@ static inline bool vsw_is_link_control(uint64_t dst)
 /* A frame for a control address from port `in`, tag taken out. Takes it: a protocol of ours reads it, or it is dropped and counted. */
 void vsw_control_input(struct vsw_port *in, struct rte_mbuf *m);
 
+/* May a frame that an uplink drops for this reason be a control frame all the same? @pre an Ethernet header, contiguous */
+bool vsw_control_despite(enum vsw_drop reason, const struct rte_mbuf *m);
+/* Would vsw_control_input have it read by a protocol? Changes nothing. */
+bool vsw_control_reads(struct vsw_port *in, const struct rte_mbuf *m);
+
 #endif

@@ -192,11 +192,10 @@ static bool same(const struct vsw_neighbor *a, const struct vsw_neighbor *b)
 	       !strcmp(a->chassis, b->chassis) && !strcmp(a->port, b->port);
 }
 
-/* Does the other end take only shorter frames than we may send? The tag is not counted: devices differ in whether they count it. */
+/* Does the other end take only shorter frames than we may send? Devices differ in whether they count headers and tag: they are not. */
 static bool too_small(const struct vsw_port *p, const struct vsw_neighbor *n)
 {
-	return (n->max_frame_bytes && n->max_frame_bytes < p->sw->mtu + FRAME_OVERHEAD - VLAN_TAG_LEN) ||
-	       (n->mtu_bytes && n->mtu_bytes < p->sw->mtu);
+	return (n->max_frame_bytes && n->max_frame_bytes < p->sw->mtu) || (n->mtu_bytes && n->mtu_bytes < p->sw->mtu);
 }
 
 static void welcome(struct vsw_port *p, const struct vsw_neighbor *n)
@@ -313,6 +312,11 @@ void vsw_discovery_stop(struct vsw_port *p)
 	p->discovery = NULL;
 }
 
+bool vsw_discovery_listens(const struct vsw_port *p)
+{
+	return p->discovery && p->discovery->listens;
+}
+
 void vsw_discovery_link(struct vsw_port *p, bool up)
 {
 	struct vsw_discovery *d = p->discovery;
@@ -326,6 +330,18 @@ void vsw_discovery_link(struct vsw_port *p, bool up)
 		d->told = false; /* nobody can hear a good-bye */
 	} else if (d->advertises && !d->reinit_s) {
 		tell(p);
+	}
+}
+
+void vsw_discovery_leave(struct vsw *v)
+{
+	for (unsigned i = 0; i < v->config.uplink_count; i++) {
+		struct vsw_port *p = v->uplinks[i] ? vsw_uplink_port(v->uplinks[i]) : NULL;
+
+		if (!p || !p->discovery)
+			continue;
+		p->discovery->advertises = false;
+		leave(p);
 	}
 }
 

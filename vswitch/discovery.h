@@ -55,6 +55,7 @@ int vsw_discovery_start(struct vsw_port *p, unsigned uplink) HV_MUST_CHECK;
 void vsw_discovery_stop(struct vsw_port *p);
 /* The configuration of an uplink, or of what it says, may have changed; `uplink`: its index there. */
 void vsw_discovery_apply(struct vsw_port *p, unsigned uplink);
+bool vsw_discovery_listens(const struct vsw_port *p);
 void vsw_discovery_link(struct vsw_port *p, bool up);
 /* Once a second. */
 void vsw_discovery_tick(struct vsw *v);

@@ -15,6 +15,7 @@
 #include <hv/log.h>
 #include <hv/mem.h>
 #include <hv/rand.h>
+#include <string.h>
 
 #define FDB_BYTES (2 * FDB_TABLE * sizeof(uint64_t) + FDB_SLOTS / FDB_WINDOW * sizeof(uint16_t))
 
@@ -234,4 +235,29 @@ void fdb_tick(struct fdb *f, uint32_t ageing_s)
 			slot_clear(f, slot);
 		f->sweep = slot + 1 == FDB_TABLE ? 0 : slot + 1;
 	}
+}
+
+const size_t fdb_saved_bytes = sizeof(struct fdb) + FDB_BYTES;
+
+void *fdb_save(const struct fdb *f)
+{
+	uint8_t *saved = hv_contig_alloc(fdb_saved_bytes, HV_PAGE_SIZE);
+
+	if (!saved)
+		return NULL;
+	memcpy(saved, f, sizeof(*f));
+	memcpy(saved + sizeof(*f), f->key, FDB_BYTES);
+	return saved;
+}
+
+void fdb_saved_free(void *saved)
+{
+	hv_contig_free(saved, fdb_saved_bytes);
+}
+
+void fdb_restore(struct fdb *f, void *saved)
+{
+	memcpy(f, saved, sizeof(*f));
+	memcpy(f->key, (const uint8_t *)saved + sizeof(*f), FDB_BYTES);
+	fdb_saved_free(saved);
 }

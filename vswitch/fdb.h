@@ -70,6 +70,14 @@ void fdb_remove(struct fdb *f, uint64_t key);
 /* Removes every entry, learned or static, for which gone() says so. Walks the whole table. */
 void fdb_remove_if(struct fdb *f, bool (*gone)(void *arg, uint64_t key, uint16_t port, bool is_static), void *arg);
 void fdb_remove_port(struct fdb *f, uint16_t port);
+/*
+ * A copy of the whole table, of fdb_saved_bytes, for trace.c; restore makes the table as it was then and frees the copy. NULL: no memory.
+ * @pre no entry is added or removed for good between the two
+ */
+extern const size_t fdb_saved_bytes;
+void *fdb_save(const struct fdb *f);
+void fdb_restore(struct fdb *f, void *saved);
+void fdb_saved_free(void *saved);
 /* Once a second: refills the learning allowance and expires, in a part of the table, what was unused for ageing_s seconds. */
 void fdb_tick(struct fdb *f, uint32_t ageing_s);
 

@@ -445,6 +445,22 @@ static void guest_flush(struct vsw_port *p)
 		g->client.rx_flush(g->client.arg);
 }
 
+/* ---- trace ---- */
+
+static enum vsw_drop guest_check(struct vsw_port *p, struct rte_mbuf *m)
+{
+	struct netport_offload off = {0};
+
+	return m->pkt_len < ETH_HEADER_LEN ? VSW_DROP_RUNT : check_frame(hv_container_of(p, struct guest_port, port), m, &off);
+}
+
+static enum vsw_drop guest_refuses(const struct vsw_port *p, const struct rte_mbuf *m)
+{
+	if (!hv_container_of(p, struct guest_port, port)->connected)
+		return VSW_DROP_NOT_CONNECTED;
+	return vsw_too_long(p, m) ? VSW_DROP_OVERSIZE : VSW_DROP_COUNT;
+}
+
 /* ---- control ---- */
 
 static void guest_set_client(struct netport *np, const struct netport_client *client)
@@ -502,6 +518,8 @@ int vsw_guest_port_create(struct vsw *v, unsigned portgroup, const char *name, c
 		return trace_error(-ENOMEM);
 	g->port.kind = VSW_PORT_GUEST;
 	g->port.deliver = guest_deliver;
+	g->port.check = guest_check;
+	g->port.refuses = guest_refuses;
 	g->port.flush = guest_flush;
 	g->port.reconfigured = guest_reconfigured;
 	err = vsw_access_port_init(v, &g->port, portgroup, name, mac);

@@ -24,6 +24,7 @@
 #include "filter.h"
 #include "match.h"
 #include "offload.h"
+#include "trace.h"
 #include "vlan.h"
 
 #include <errno.h>
@@ -75,6 +76,18 @@ static bool wanted(struct vsw_mirror *s, const struct vsw_port *p, const struct 
 	s->count.frames++;
 	s->count.bytes += m->pkt_len;
 	return true;
+}
+
+/* While a frame is traced: says that the session would mirror it. Returns false: it does not. */
+static bool note_trace(const struct vsw_mirror *s, const struct vsw_port *p, const struct rte_mbuf *m)
+{
+	uint8_t room[VSW_MATCH_BYTES];
+	uint32_t len = HV_MIN(m->pkt_len, VSW_MATCH_BYTES);
+
+	if (vsw_match(&s->config->filter, rte_pktmbuf_read(m, 0, len, room), len, vlan_of(p, m)))
+		vsw_trace_note(p->sw->v, "filter", "mirrors[%u]", (unsigned)(s->config - p->sw->v->config.mirrors),
+			"%s: mirrored by session %s", p->name, s->config->name);
+	return false;
 }
 
 /* A copy of its own, with its tag; what it cost is counted when there is none. */
@@ -141,7 +154,7 @@ static void mirror(
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		if (!take[i] || !wanted(s, p, frames[i]))
+		if (!take[i] || (p->sw->v->trace && !note_trace(s, p, frames[i])) || !wanted(s, p, frames[i]))
 			continue;
 		if (s->capture)
 			capture(s, p, frames[i], dir);

@@ -150,6 +150,10 @@ struct vsw_port {
 	bool moved;                                        /* its uplink changed: its addresses are to be announced (notify.c) */
 	bool team_up;                                      /* some uplink of its team is usable, as link_changed was told */
 	void (*link_changed)(struct vsw_port *p, bool up); /* some uplink of its team is usable; may be NULL */
+	/* What its driver does to a frame before vsw_input: VSW_DROP_COUNT, and the domain is in vlan_tci, or why it is dropped. */
+	enum vsw_drop (*check)(struct vsw_port *p, struct rte_mbuf *m);
+	/* Why deliver() drops a frame at once; VSW_DROP_COUNT: it does not. Both are for trace.c: the drivers themselves do it in line. */
+	enum vsw_drop (*refuses)(const struct vsw_port *p, const struct rte_mbuf *m);
 	uint16_t mirror_in, mirror_out;                    /* sessions that it is a source of (mirror.c) */
 	struct vsw_discovery *discovery;                   /* an uplink: its neighbours (discovery.c) */
 	/* Its port group, MTU or MAC is another now; moved: it is in other VLANs. May be NULL. */
@@ -222,6 +226,7 @@ struct vsw {
 	struct vsw_uplink *uplinks[VSW_MAX_UPLINKS];
 	struct vsw_mirror *mirrors[VSW_MAX_MIRRORS];
 	uint32_t shaped_mbufs; /* that wait in shapers */
+	struct vsw_trace_run *trace; /* NULL but while a frame is traced (trace.c) */
 	struct vsw_config config;
 	void *gro; /* rte_gro's table (gro.c) */
 	struct hv_timer tick, watch, notify;

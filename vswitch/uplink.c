@@ -174,6 +174,8 @@ static void init_port(struct vsw_uplink *u, struct vsw_switch *sw, const char *n
 	u->port.mac = UINT64_MAX; /* equals no 48-bit address */
 	u->port.flags = VSW_PF_PRIVATE;
 	u->port.deliver = vsw_uplink_deliver;
+	u->port.check = vsw_uplink_check;
+	u->port.refuses = vsw_uplink_refuses;
 	vsw_port_set_mtu(&u->port, sw->mtu);
 	hv_snprintf(u->port.name, sizeof(u->port.name), "%s", name);
 }

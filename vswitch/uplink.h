@@ -27,6 +27,8 @@ struct vsw_uplink {
 /* ---- uplink_tx.c ---- */
 /* vsw_port.deliver of an uplink. */
 void vsw_uplink_deliver(struct vsw_port *p, struct rte_mbuf **frames, unsigned n, uint32_t plain_bytes);
+/* vsw_port.refuses of an uplink. */
+enum vsw_drop vsw_uplink_refuses(const struct vsw_port *p, const struct rte_mbuf *m);
 /* Sends of the backlog what the device takes; returns how many. */
 unsigned vsw_uplink_push(struct vsw_uplink *u);
 
@@ -36,6 +38,8 @@ static inline bool vsw_uplink_backlogged(const struct vsw_uplink *u)
 }
 
 /* ---- uplink_rx.c ---- */
+/* vsw_port.check of an uplink. */
+enum vsw_drop vsw_uplink_check(struct vsw_port *p, struct rte_mbuf *m);
 /* Takes what the device has received, a few bursts at most, and forwards it to its end. Returns how many frames. */
 unsigned vsw_uplink_receive(struct vsw_uplink *u);
 

@@ -41,11 +41,15 @@ static inline enum vsw_drop classify(struct vsw_uplink *u, struct rte_mbuf *m)
 	return VSW_DROP_COUNT;
 }
 
+enum vsw_drop vsw_uplink_check(struct vsw_port *p, struct rte_mbuf *m)
+{
+	return classify(hv_container_of(p, struct vsw_uplink, port), m);
+}
+
 /* A control frame is read even where no port group has its VLAN: it is the wire's own. */
 static void refuse(struct vsw_uplink *u, enum vsw_drop reason, struct rte_mbuf *m)
 {
-	if ((reason == VSW_DROP_VLAN_UNKNOWN || reason == VSW_DROP_VLAN_NOT_ALLOWED || reason == VSW_DROP_NOT_COLLECTING) &&
-		vsw_is_link_control(vsw_load_mac(rte_pktmbuf_mtod(m, const uint8_t *))))
+	if (vsw_control_despite(reason, m))
 		vsw_control_input(&u->port, m);
 	else
 		vsw_drop(&u->port, reason, m);

@@ -215,6 +215,13 @@ void vsw_uplink_deliver(struct vsw_port *p, struct rte_mbuf **frames, unsigned n
 	vsw_uplink_push(u);
 }
 
+enum vsw_drop vsw_uplink_refuses(const struct vsw_port *p, const struct rte_mbuf *m)
+{
+	const struct vsw_uplink *u = hv_container_of(p, struct vsw_uplink, port);
+
+	return u->restricted && !vsw_vlan_in(&u->vlans, p->sw->v->domains[m->vlan_tci]->vlan) ? VSW_DROP_VLAN_NOT_ALLOWED : VSW_DROP_COUNT;
+}
+
 bool vsw_uplink_send(struct vsw_port *p, const uint8_t *frame, uint32_t len)
 {
 	struct vsw_uplink *u = hv_container_of(p, struct vsw_uplink, port);

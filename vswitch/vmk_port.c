@@ -6,6 +6,7 @@
  */
 #include "forward.h"
 #include "offload.h"
+#include "vlan.h"
 
 #include <errno.h>
 #include <hv/mem.h>
@@ -88,6 +89,21 @@ static void vmk_deliver(struct vsw_port *p, struct rte_mbuf **frames, unsigned n
 			put_checksummed(k, frames[i]);
 	}
 }
+
+/* ---- trace ---- */
+
+static enum vsw_drop vmk_check(struct vsw_port *p, struct rte_mbuf *m)
+{
+	m->vlan_tci = p->domain;
+	return m->pkt_len < ETH_HEADER_LEN ? VSW_DROP_RUNT : VSW_DROP_COUNT;
+}
+
+static enum vsw_drop vmk_refuses(const struct vsw_port *p, const struct rte_mbuf *m)
+{
+	return vsw_too_long(p, m) ? VSW_DROP_OVERSIZE : VSW_DROP_COUNT;
+}
+
+/* ---- to the client ---- */
 
 static uint64_t bytes_of(struct rte_mbuf **frames, unsigned n)
 {
@@ -195,6 +211,8 @@ int vsw_vmk_port_create(struct vsw *v, unsigned portgroup, const char *name, con
 	k->port.kind = VSW_PORT_VMK;
 	k->port.flags = VSW_PF_VMK | VSW_PF_PRIVATE;
 	k->port.deliver = vmk_deliver;
+	k->port.check = vmk_check;
+	k->port.refuses = vmk_refuses;
 	k->port.link_changed = vmk_link_changed;
 	k->port.reconfigured = vmk_reconfigured;
 	err = vsw_access_port_init(v, &k->port, portgroup, name, mac);

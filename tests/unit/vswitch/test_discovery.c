@@ -385,7 +385,7 @@ static void a_smaller_frame_size_is_noticed(void **state)
 
 	memcpy(body, lldp_body, sizeof(body));
 	size = memmem(body, sizeof(body), (uint8_t[]){0x05, 0xee}, 2);
-	size[1] = 0xed;
+	size[1] = 0xdb; /* 1499: not even the packet */
 	kit_uplink(0);
 	kit_wire_in(0, frame, lldp(body, sizeof(body)), 0);
 	assert_true(neighbors().mtu_too_small);
@@ -495,6 +495,13 @@ static void we_say_good_bye(void **state)
 	vsw_uplink_detach(kit_vsw->uplinks[0]);
 	assert_int_equal(said(&n), 1);
 	assert_int_equal(n.ttl_s, 0);
+	kit_uplink(0);
+	assert_int_equal(said(&n), 1);
+	vsw_discovery_leave(kit_vsw);
+	assert_int_equal(said(&n), 1);
+	assert_int_equal(n.ttl_s, 0);
+	seconds(60);
+	assert_int_equal(said(&n), 0);
 }
 
 /* A live change takes effect at once; an uplink that it takes away says good-bye. */

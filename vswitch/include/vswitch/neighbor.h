@@ -60,6 +60,9 @@ void vsw_neighbor_foreach(const struct vsw *v, void (*fn)(void *arg, const struc
 const char *vsw_discovery_protocol_name(enum vsw_discovery_protocol protocol);
 const char *vsw_capability_name(unsigned bit); /* < VSW_CAPABILITY_COUNT */
 
+/* The host ends: says good-bye to neighbours that were told of it, and tells no more. Loop context on the switch's core. */
+void vsw_discovery_leave(struct vsw *v);
+
 struct vsw_discovery_counters {
 	uint64_t sent; /* LLDPDUs */
 	uint64_t received_lldp, received_cdp;
