@@ -88,7 +88,7 @@ static void attach_uplink(unsigned i)
 		log_error("uplink.missing", "%s: this machine has no NIC that matches; the NICs are listed above as nic.found", u->name);
 		return;
 	}
-	dev = (struct vsw_uplink_dev){.ethdev_port = n->port, .arm = nic_rx_arm, .arg = (void *)n};
+	dev = (struct vsw_uplink_dev){.ethdev_port = n->port, .arm = nic_rx_arm, .arg = (void *)n, .queues = n->rx_queues_max};
 	err = vsw_uplink_attach(host.vsw, i, &dev);
 	if (err)
 		log_error("uplink.failed", "%s on %s: error %d", u->name, n->pci, -err);

@@ -30,6 +30,7 @@ static const struct rule rules[] = {
 	{"host", "io_cores", ANY, CONFIG_RESTART, "cores are given their work when the host starts"},
 	{"host", "initiator", ANY, CONFIG_RESTART, "iSCSI sessions carry it"},
 	{"uplinks", "mtu", CONFIG_CHANGED, CONFIG_LIVE, "a larger MTU needs a NIC that takes it while it runs; the host refuses otherwise"},
+	{"uplinks", "queues", CONFIG_CHANGED, CONFIG_LIVE, "the NIC is started anew: its link is down for a moment"},
 	{"uplinks", "match", CONFIG_CHANGED, CONFIG_LIVE, "the old NIC is closed and the new one started: its link is down for a moment"},
 	{"vmknics", "portgroup", CONFIG_CHANGED, CONFIG_LIVE, ""},
 	{"vmknics", NULL, CONFIG_CHANGED, CONFIG_RESTART, "connections to storage are bound to it"},

@@ -75,6 +75,15 @@ static const struct config_field uplink_fields[] = {
 		       "both "
 		       "directions.",
 		.example = "[0, 10-19, 30]"},
+	{.key = "queues",
+		.type = CONFIG_TYPE_UINT,
+		FIELD(struct vsw_uplink_config, queues),
+		.min = 1,
+		.max = VSW_UPLINK_QUEUES,
+		.initial = 1,
+		.doc = "Queues that the NIC receives by; it spreads flows over them by addresses and ports (RSS). A flood of one flow then "
+		       "leaves the others their room and their turn.",
+		.example = "4"},
 	{.key = "discovery",
 		.type = CONFIG_TYPE_CHOICE,
 		FIELD(struct vsw_uplink_config, discovery),

@@ -50,12 +50,15 @@ static void lacp_add(yyjson_mut_doc *doc, yyjson_mut_val *uplink, const struct v
 static void uplink_add(void *arg, const struct vsw_uplink_info *info)
 {
 	struct answer *a = arg;
-	yyjson_mut_val *o = yyjson_mut_arr_add_obj(a->doc, a->uplinks);
+	yyjson_mut_val *o = yyjson_mut_arr_add_obj(a->doc, a->uplinks), *queues;
 
 	yyjson_mut_obj_add_strcpy(a->doc, o, "name", info->name);
 	yyjson_mut_obj_add_strcpy(a->doc, o, "vswitch", info->vswitch);
 	yyjson_mut_obj_add_str(a->doc, o, "link", !info->present ? "missing" : info->link_up ? "up" : "down");
 	yyjson_mut_obj_add_uint(a->doc, o, "up_s", info->link_up_s);
+	queues = yyjson_mut_obj_add_arr(a->doc, o, "queues");
+	for (unsigned i = 0; i < info->queue_count; i++)
+		yyjson_mut_arr_add_uint(a->doc, queues, info->queue_frames[i]);
 	if (info->probed)
 		yyjson_mut_obj_add_str(a->doc, o, "beacon", info->cut_off ? "cut-off" : "good");
 	if (info->has_lacp)

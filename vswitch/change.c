@@ -63,8 +63,8 @@ static struct vsw_portgroup *portgroup_named(const struct vsw *v, const char *na
 
 static bool same_nic(const struct vsw_uplink_config *a, const struct vsw_uplink_config *b)
 {
-	if (a->has_mac != b->has_mac || a->has_pci != b->has_pci)
-		return false;
+	if (a->has_mac != b->has_mac || a->has_pci != b->has_pci || a->queues != b->queues)
+		return false; /* also the same NIC with another number of queues: it starts anew */
 	if (a->has_mac)
 		return !memcmp(a->mac, b->mac, sizeof(a->mac));
 	return a->pci_segment == b->pci_segment && a->pci_bus == b->pci_bus && a->pci_dev == b->pci_dev && a->pci_fn == b->pci_fn;

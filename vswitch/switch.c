@@ -21,16 +21,15 @@
 
 #define GUEST_MBUFS 4095u
 #define VMK_MBUFS 4095u
-#define RX_MBUFS 8191u
 #define GSO_MBUFS 2047u /* an uplink's transmit ring and backlog */
-#define MBUF_CACHE 256u
 #define TICK_NS 1000000000ull
 
 static void pools_free(struct vsw *v)
 {
 	rte_mempool_free(v->guest_pool);
 	rte_mempool_free(v->vmk_pool);
-	rte_mempool_free(v->rx_pool);
+	for (unsigned i = 0; i < VSW_MAX_UPLINKS; i++)
+		rte_mempool_free(v->rx_pools[i]);
 	rte_mempool_free(v->gso_headers);
 	rte_mempool_free(v->gso_payloads);
 }
@@ -40,17 +39,16 @@ static struct rte_mempool *pool_create(const char *what, unsigned core, unsigned
 	char name[RTE_MEMPOOL_NAMESIZE];
 
 	hv_snprintf(name, sizeof(name), "vsw%u-%s", core, what);
-	return rte_pktmbuf_pool_create(name, count, MBUF_CACHE, private, room, SOCKET_ID_ANY);
+	return rte_pktmbuf_pool_create(name, count, VSW_MBUF_CACHE, private, room, SOCKET_ID_ANY);
 }
 
 static int pools_create(struct vsw *v)
 {
 	v->guest_pool = pool_create("guest", v->core, GUEST_MBUFS, VSW_MBUF_PRIVATE, RTE_MBUF_DEFAULT_BUF_SIZE);
 	v->vmk_pool = pool_create("vmk", v->core, VMK_MBUFS, VSW_MBUF_PRIVATE, RTE_MBUF_DEFAULT_BUF_SIZE);
-	v->rx_pool = pool_create("rx", v->core, RX_MBUFS, VSW_MBUF_PRIVATE, RTE_MBUF_DEFAULT_BUF_SIZE);
 	v->gso_headers = pool_create("gso-headers", v->core, GSO_MBUFS, 0, 2 * RTE_PKTMBUF_HEADROOM);
 	v->gso_payloads = pool_create("gso-payloads", v->core, 2 * GSO_MBUFS, 0, 0);
-	if (v->guest_pool && v->vmk_pool && v->rx_pool && v->gso_headers && v->gso_payloads)
+	if (v->guest_pool && v->vmk_pool && v->gso_headers && v->gso_payloads)
 		return 0;
 	log_error("vswitch.memory", "no memory for packet buffers: %s", rte_strerror(rte_errno));
 	pools_free(v);

@@ -33,6 +33,8 @@
 #define VSW_AGEING_DEFAULT_S 300             /* IEEE 802.1Q-2018 table 8-6 */
 #define VSW_MTU_DEFAULT 1500
 
+#define VSW_MBUF_CACHE 256u /* of a pool, for its core */
+
 #define VSW_BIT_LOCAL 0x8000u /* vsw_port.bit of every port that is no uplink */
 #define VSW_TEAM_BUCKETS 64u
 #define VSW_MAX_TEAMS (2 * VSW_MAX_PORTGROUPS) /* before a change and after it */
@@ -154,8 +156,8 @@ struct vsw_port {
 	enum vsw_drop (*check)(struct vsw_port *p, struct rte_mbuf *m);
 	/* Why deliver() drops a frame at once; VSW_DROP_COUNT: it does not. Both are for trace.c: the drivers themselves do it in line. */
 	enum vsw_drop (*refuses)(const struct vsw_port *p, const struct rte_mbuf *m);
-	uint16_t mirror_in, mirror_out;                    /* sessions that it is a source of (mirror.c) */
-	struct vsw_discovery *discovery;                   /* an uplink: its neighbours (discovery.c) */
+	uint16_t mirror_in, mirror_out;  /* sessions that it is a source of (mirror.c) */
+	struct vsw_discovery *discovery; /* an uplink: its neighbours (discovery.c) */
 	/* Its port group, MTU or MAC is another now; moved: it is in other VLANs. May be NULL. */
 	void (*reconfigured)(struct vsw_port *p, bool moved);
 	struct vsw_port_config own; /* of its NIC, over the port group's */
@@ -199,7 +201,7 @@ struct vsw_switch {
 	bool learns_local;    /* some port has or had VSW_PF_FORGED: addresses may have been learned at it */
 	struct vsw_beacon beacon;
 	struct vsw_lacp lacp;
-	uint16_t mirror_vlans, mirrors_out; /* sessions with VLANs as sources; with sources that frames go out by */
+	uint16_t mirror_vlans, mirrors_out;   /* sessions with VLANs as sources; with sources that frames go out by */
 	uint16_t domain_of[VSW_VLAN_MAX + 1]; /* VLAN -> domain id */
 };
 
@@ -217,15 +219,17 @@ struct vsw {
 	unsigned domain_count; /* the highest id, holes included */
 	unsigned domain_hint;  /* no id below it is free */
 	unsigned core;
-	struct rte_mempool *gso_headers, *gso_payloads;      /* of segments that refer to their frame's payload (segment.c) */
-	struct rte_mempool *guest_pool, *vmk_pool, *rx_pool; /* guests' frames and copies; vmks'; uplink receive rings */
+	struct rte_mempool *gso_headers, *gso_payloads; /* of segments that refer to their frame's payload (segment.c) */
+	struct rte_mempool *guest_pool, *vmk_pool;      /* guests' frames and copies; vmks' */
+	struct rte_mempool *rx_pools[VSW_MAX_UPLINKS];  /* what uplinks receive into; NULL: not needed so far (uplink.c) */
+	uint32_t rx_pools_used;                         /* bits: in use by an uplink */
 	/* By their index in config. The objects stay where they are when a live change gives them another index (change.c). */
 	struct vsw_switch *switches[VSW_MAX_SWITCHES];
 	struct vsw_portgroup *portgroups[VSW_MAX_PORTGROUPS];
 	struct vsw_team teams[VSW_MAX_TEAMS];
 	struct vsw_uplink *uplinks[VSW_MAX_UPLINKS];
 	struct vsw_mirror *mirrors[VSW_MAX_MIRRORS];
-	uint32_t shaped_mbufs; /* that wait in shapers */
+	uint32_t shaped_mbufs;       /* that wait in shapers */
 	struct vsw_trace_run *trace; /* NULL but while a frame is traced (trace.c) */
 	struct vsw_config config;
 	void *gro; /* rte_gro's table (gro.c) */

@@ -1,7 +1,6 @@
 /* Uplinks, teams and who uses which, as others see them. Owner: the switch's core. */
 #include "lacp_switch.h"
-
-#include <vswitch/uplinks.h>
+#include "uplink.h"
 
 static struct vsw_lacp_side side(const struct lacp_info *i)
 {
@@ -50,6 +49,7 @@ void vsw_uplink_foreach(const struct vsw *v, void (*fn)(void *arg, const struct 
 			info.link_up_s = p->link_up ? (hv_now_ns() - p->link_up_ns) / 1000000000u : 0;
 			info.probed = p->sw->beacon.on;
 			info.cut_off = info.probed && p->beacon.lost;
+			vsw_uplink_queues(v->uplinks[i], &info);
 			lacp_info(p, &info);
 		}
 		fn(arg, &info);

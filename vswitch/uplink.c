@@ -2,8 +2,11 @@
  * An uplink: a physical NIC (DPDK ethdev port) as a port of the switch. This file configures and starts the device, has it polled, and
  * watches its link; uplink_rx.c and uplink_tx.c are its two directions.
  *
- * Owner: the switch's core (queue 0 in both directions). States: attached, link down -> link up, watched ten times a second; polled, or
- * armed = the device's receive interrupt is on while the core sleeps.
+ * Owner: the switch's core. A receive queue belongs to the core that polls it, which is the switch's for all of them: each has a poller,
+ * counters and an interrupt of its own, so a flood in one leaves the others' flows their descriptors and their turn. One queue sends.
+ *
+ * States: attached, link down -> link up, watched ten times a second; each queue: polled, or armed = its receive interrupt is on while the
+ * core sleeps.
  */
 #include "uplink.h"
 
@@ -16,28 +19,32 @@
 #include <rte_ethdev.h>
 #include <string.h>
 
-#define RX_DESCRIPTORS 1024
+#define RX_DESCRIPTORS 1024    /* of all queues, but each has ... */
+#define RX_DESCRIPTORS_MIN 256 /* ... these at least */
+#define RX_MBUFS 4095u         /* in the rings, twice RX_DESCRIPTORS at most, and on their way */
+#define RSS_KEY_BYTES 40
 #define TX_DESCRIPTORS 1024
 
-static unsigned uplink_poll(struct hv_poller *poller)
+static unsigned queue_poll(struct hv_poller *poller)
 {
-	struct vsw_uplink *u = hv_container_of(poller, struct vsw_uplink, poller);
-	unsigned n = vsw_uplink_receive(u);
+	struct vsw_uplink_queue *q = hv_container_of(poller, struct vsw_uplink_queue, poller);
+	unsigned n = vsw_uplink_receive(q);
 
-	return vsw_uplink_backlogged(u) ? n + vsw_uplink_push(u) : n;
+	return vsw_uplink_backlogged(q->uplink) ? n + vsw_uplink_push(q->uplink) : n;
 }
 
 /* Before the core sleeps: interrupt on, then one more look, so that a frame that came in between is not left lying. */
-static bool uplink_arm(struct hv_poller *poller, bool on)
+static bool queue_arm(struct hv_poller *poller, bool on)
 {
-	struct vsw_uplink *u = hv_container_of(poller, struct vsw_uplink, poller);
+	struct vsw_uplink_queue *q = hv_container_of(poller, struct vsw_uplink_queue, poller);
+	struct vsw_uplink *u = q->uplink;
 
 	if (!u->dev.arm || (on && vsw_uplink_backlogged(u)))
 		return on; /* must be polled: no interrupt, or frames wait for room in the transmit ring */
-	u->dev.arm(u->dev.arg, on);
-	if (!on || !vsw_uplink_receive(u))
+	u->dev.arm(u->dev.arg, q->index, on);
+	if (!on || !vsw_uplink_receive(q))
 		return false;
-	u->dev.arm(u->dev.arg, false);
+	u->dev.arm(u->dev.arg, q->index, false);
 	return true;
 }
 
@@ -46,6 +53,13 @@ static bool uplink_arm(struct hv_poller *poller, bool on)
 struct vsw_port *vsw_uplink_port(struct vsw_uplink *u)
 {
 	return &u->port;
+}
+
+void vsw_uplink_queues(const struct vsw_uplink *u, struct vsw_uplink_info *info)
+{
+	info->queue_count = u->queue_count;
+	for (unsigned i = 0; i < u->queue_count; i++)
+		info->queue_frames[i] = u->queues[i].frames;
 }
 
 static bool read_link(const struct vsw_uplink *u)
@@ -110,13 +124,42 @@ static void choose_offloads(struct vsw_uplink *u, const struct rte_eth_dev_info 
 	u->scatter = conf->rxmode.offloads & RTE_ETH_RX_OFFLOAD_SCATTER;
 }
 
+/*
+ * As many receive queues as the configuration asks for and the device has. A device that can be told how to spread flows (RSS) gets them by
+ * addresses and ports, with a key that puts both directions of a flow into one queue; another spreads as it likes. One queue sends: it has
+ * one owner in any case.
+ */
+static void choose_queues(struct vsw_uplink *u, const struct rte_eth_dev_info *info, unsigned wanted, struct rte_eth_conf *conf)
+{
+	static const uint8_t repeated[2] = {0x6d, 0x5a};
+	static uint8_t key[RSS_KEY_BYTES];
+	uint64_t fields = info->flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_SCTP);
+	unsigned most = HV_MIN(HV_MIN(u->dev.queues, (unsigned)info->max_rx_queues), VSW_UPLINK_QUEUES);
+
+	wanted = HV_MAX(wanted, 1u);
+	u->queue_count = HV_MAX(HV_MIN(wanted, most), 1u);
+	if (u->queue_count < wanted)
+		log_warn("vswitch.uplink.queues", "uplink %s: its NIC has %u receive queue%s, not %u", u->port.name, u->queue_count,
+			u->queue_count == 1 ? "" : "s", wanted);
+	if (u->queue_count == 1 || !fields)
+		return;
+	conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+	conf->rx_adv_conf.rss_conf.rss_hf = fields;
+	if (info->hash_key_size != sizeof(key))
+		return; /* the driver's own */
+	for (unsigned i = 0; i < sizeof(key); i++)
+		key[i] = repeated[i % 2];
+	conf->rx_adv_conf.rss_conf.rss_key = key;
+	conf->rx_adv_conf.rss_conf.rss_key_len = sizeof(key);
+}
+
 static int setup_queues(struct vsw_uplink *u, const struct rte_eth_conf *conf)
 {
-	uint16_t rx = RX_DESCRIPTORS, tx = TX_DESCRIPTORS, port = u->dev.ethdev_port;
+	uint16_t rx = (uint16_t)HV_MAX(RX_DESCRIPTORS / u->queue_count, RX_DESCRIPTORS_MIN), tx = TX_DESCRIPTORS, port = u->dev.ethdev_port;
 	int err = rte_eth_dev_adjust_nb_rx_tx_desc(port, &rx, &tx);
 
-	if (!err)
-		err = rte_eth_rx_queue_setup(port, 0, rx, SOCKET_ID_ANY, NULL, u->port.sw->v->rx_pool);
+	for (unsigned i = 0; !err && i < u->queue_count; i++)
+		err = rte_eth_rx_queue_setup(port, (uint16_t)i, rx, SOCKET_ID_ANY, NULL, u->port.sw->v->rx_pools[u->pool]);
 	if (!err)
 		err = rte_eth_tx_queue_setup(port, 0, tx, SOCKET_ID_ANY, NULL);
 	return err;
@@ -136,7 +179,8 @@ static int start_device(struct vsw_uplink *u, const struct vsw_uplink_config *co
 	u->device_mtu = (uint16_t)conf.rxmode.mtu;
 	conf.intr_conf.rxq = u->dev.arm != NULL;
 	choose_offloads(u, &info, &conf);
-	err = rte_eth_dev_configure(port, 1, 1, &conf);
+	choose_queues(u, &info, config->queues, &conf);
+	err = rte_eth_dev_configure(port, (uint16_t)u->queue_count, 1, &conf);
 	if (!err)
 		err = setup_queues(u, &conf);
 	if (!err)
@@ -248,6 +292,43 @@ void vsw_uplink_apply(struct vsw_uplink *u, unsigned uplink)
 
 /* ---- attach, detach ---- */
 
+static void start_polling(struct vsw_uplink *u)
+{
+	for (unsigned i = 0; i < u->queue_count; i++) {
+		u->queues[i] = (struct vsw_uplink_queue){
+			.uplink = u, .index = (uint16_t)i, .poller = {.poll = queue_poll, .arm = queue_arm, .name = u->port.name}};
+		hv_poller_add(&u->queues[i].poller);
+	}
+}
+
+/*
+ * Each uplink receives into a pool of its own, so that frames of one that wait somewhere do not starve another. A pool stays when its
+ * uplink goes, since frames may still be on their way; the next uplink gets it.
+ */
+static int take_pool(struct vsw_uplink *u)
+{
+	struct vsw *v = u->port.sw->v;
+
+	while (v->rx_pools_used >> u->pool & 1)
+		u->pool++; /* there are as many as uplinks */
+	if (!v->rx_pools[u->pool]) {
+		char name[RTE_MEMPOOL_NAMESIZE];
+
+		hv_snprintf(name, sizeof(name), "vsw%u-rx%u", v->core, u->pool);
+		v->rx_pools[u->pool] =
+			rte_pktmbuf_pool_create(name, RX_MBUFS, VSW_MBUF_CACHE, VSW_MBUF_PRIVATE, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	}
+	if (!v->rx_pools[u->pool])
+		return -ENOMEM;
+	v->rx_pools_used |= 1u << u->pool;
+	return 0;
+}
+
+static void leave_pool(struct vsw_uplink *u)
+{
+	u->port.sw->v->rx_pools_used &= ~(1u << u->pool);
+}
+
 int vsw_uplink_attach(struct vsw *v, unsigned uplink, const struct vsw_uplink_dev *dev)
 {
 	struct vsw_switch *sw = uplink < v->config.uplink_count ? switch_of(v, uplink) : NULL;
@@ -270,6 +351,9 @@ int vsw_uplink_attach(struct vsw *v, unsigned uplink, const struct vsw_uplink_de
 	if (!u->domain_of_tci)
 		goto free_uplink;
 	take_vlans(u, &v->config.uplinks[uplink]);
+	err = take_pool(u);
+	if (err)
+		goto free_domains;
 	err = start_device(u, &v->config.uplinks[uplink]);
 	if (!err) {
 		err = vsw_discovery_start(&u->port, uplink);
@@ -281,13 +365,14 @@ int vsw_uplink_attach(struct vsw *v, unsigned uplink, const struct vsw_uplink_de
 		}
 	}
 	if (err)
-		goto free_domains;
+		goto free_pool;
 	v->uplinks[uplink] = u;
 	vsw_storm_apply(&u->port, &v->config.uplinks[uplink].storm);
-	u->poller = (struct hv_poller){.poll = uplink_poll, .arm = uplink_arm, .name = u->port.name};
-	hv_poller_add(&u->poller);
+	start_polling(u);
 	vsw_uplink_watch(u);
 	return 0;
+free_pool:
+	leave_pool(u);
 free_domains:
 	hv_contig_free(u->domain_of_tci, DOMAIN_TABLE_BYTES);
 free_uplink:
@@ -300,7 +385,8 @@ void vsw_uplink_detach(struct vsw_uplink *u)
 {
 	struct vsw *v = u->port.sw->v;
 
-	hv_poller_remove(&u->poller);
+	for (unsigned i = 0; i < u->queue_count; i++)
+		hv_poller_remove(&u->queues[i].poller);
 	vsw_discovery_stop(&u->port);
 	vsw_port_remove(&u->port);
 	for (unsigned i = 0; i < VSW_MAX_UPLINKS; i++) {
@@ -311,6 +397,7 @@ void vsw_uplink_detach(struct vsw_uplink *u)
 	while (vsw_uplink_backlogged(u))
 		rte_pktmbuf_free(u->backlog[u->tail++ % VSW_BACKLOG]);
 	rte_eth_dev_stop(u->dev.ethdev_port);
+	leave_pool(u);
 	hv_contig_free(u->domain_of_tci, DOMAIN_TABLE_BYTES);
 	hv_contig_free(u, sizeof(*u));
 }

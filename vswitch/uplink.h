@@ -5,12 +5,24 @@
 #include "forward.h"
 
 #include <hv/core.h>
+#include <vswitch/uplinks.h>
 
 #define VSW_BACKLOG 1024u /* power of two */
 
+struct vsw_uplink;
+
+struct vsw_uplink_queue {
+	struct vsw_uplink *uplink;
+	struct hv_poller poller;
+	uint64_t frames; /* received */
+	uint16_t index;
+};
+
 struct vsw_uplink {
 	struct vsw_port port;
-	struct hv_poller poller;
+	struct vsw_uplink_queue queues[VSW_UPLINK_QUEUES];
+	unsigned queue_count;
+	unsigned pool; /* index in vsw.rx_pools: what it receives into */
 	struct vsw_uplink_dev dev;
 	uint32_t features; /* enum netport_feature that the device does for us */
 	bool ip_checksum, chains;
@@ -23,6 +35,9 @@ struct vsw_uplink {
 	uint32_t head, tail;     /* backlog: head - tail frames wait */
 	struct rte_mbuf *backlog[VSW_BACKLOG];
 };
+
+/* Fills in the receive queues. */
+void vsw_uplink_queues(const struct vsw_uplink *u, struct vsw_uplink_info *info);
 
 /* ---- uplink_tx.c ---- */
 /* vsw_port.deliver of an uplink. */
@@ -40,7 +55,7 @@ static inline bool vsw_uplink_backlogged(const struct vsw_uplink *u)
 /* ---- uplink_rx.c ---- */
 /* vsw_port.check of an uplink. */
 enum vsw_drop vsw_uplink_check(struct vsw_port *p, struct rte_mbuf *m);
-/* Takes what the device has received, a few bursts at most, and forwards it to its end. Returns how many frames. */
-unsigned vsw_uplink_receive(struct vsw_uplink *u);
+/* Takes what the queue has received, a few bursts at most, and forwards it to its end. Returns how many frames. */
+unsigned vsw_uplink_receive(struct vsw_uplink_queue *q);
 
 #endif

@@ -2,7 +2,7 @@
  * An uplink receives: rx_burst -> length check -> 802.1Q tag taken out, VLAN -> domain (unknown VLAN: dropped) -> forwarding. Frames
  * without anything unusual take the short path (forward.h), all in one loop; the others, in their place in the order, the careful one.
  *
- * Owner: the switch's core (the device's receive queue 0).
+ * Owner: the switch's core.
  */
 #include "control.h"
 #include "offload.h"
@@ -172,13 +172,14 @@ static __attribute__((noinline)) void input_careful(struct vsw_uplink *u, struct
 		vsw_input(&u->port, frames, good);
 }
 
-unsigned vsw_uplink_receive(struct vsw_uplink *u)
+unsigned vsw_uplink_receive(struct vsw_uplink_queue *q)
 {
+	struct vsw_uplink *u = q->uplink;
 	struct rte_mbuf *burst[VSW_BURST];
 	unsigned sum = 0, n;
 
 	do {
-		n = rte_eth_rx_burst(u->dev.ethdev_port, 0, burst, VSW_BURST);
+		n = rte_eth_rx_burst(u->dev.ethdev_port, q->index, burst, VSW_BURST);
 		if (!n)
 			break;
 		u->port.sw->v->wire = true;
@@ -188,7 +189,9 @@ unsigned vsw_uplink_receive(struct vsw_uplink *u)
 			input_careful(u, burst, n);
 		sum += n;
 	} while (n == VSW_BURST && sum < RX_BURSTS * VSW_BURST);
-	if (sum)
-		vsw_flush(u->port.sw->v);
+	if (!sum)
+		return 0;
+	q->frames += sum;
+	vsw_flush(u->port.sw->v);
 	return sum;
 }

@@ -85,7 +85,7 @@ static int describe(struct nic *n, uint16_t port)
 	*n = (struct nic){.port = port,
 		.driver = info.driver_name,
 		.mtu_max = info.max_mtu,
-		.rx_queues_max = info.max_rx_queues,
+		.rx_queues_max = eal_intr_is_msix(d) ? info.max_rx_queues : 1, /* no more interrupts than that */
 		.tx_queues_max = info.max_tx_queues,
 		.interrupt_driven = eal_intr_is_msix(d)};
 	memcpy(n->mac, mac.addr_bytes, sizeof(n->mac));
@@ -183,10 +183,10 @@ int nic_link(const struct nic *n, struct nic_link *out)
 	return 0;
 }
 
-void nic_rx_arm(void *nic, bool on)
+void nic_rx_arm(void *nic, unsigned queue, bool on)
 {
 	const struct nic *n = nic;
-	int err = on ? rte_eth_dev_rx_intr_enable(n->port, 0) : rte_eth_dev_rx_intr_disable(n->port, 0);
+	int err = on ? rte_eth_dev_rx_intr_enable(n->port, (uint16_t)queue) : rte_eth_dev_rx_intr_disable(n->port, (uint16_t)queue);
 
 	/* Fails only when the port was not started with interrupts, which is the caller's mistake: its core would sleep for ever. */
 	hv_assert(!err);

@@ -27,6 +27,9 @@ void check_sleep(void);
 void check_large_frames(void);
 void check_link_events(void);
 
+/* queues.c: instead of port.c, which has one queue. */
+void check_queues(const struct nic *n);
+
 /* bench.c: make gives a frame that the peer answers. */
 void bench(uint16_t port, struct rte_mempool *pool, struct rte_mbuf *(*make)(void));
 void port_bench(void);

@@ -71,7 +71,7 @@ static unsigned poll(struct hv_poller *p)
 
 static bool arm(struct hv_poller *p, bool on)
 {
-	nic_rx_arm((void *)nic, on);
+	nic_rx_arm((void *)nic, 0, on);
 	arms += on;
 	return on && receive() > 0;
 }
@@ -369,7 +369,7 @@ void check_link_events(void)
 void port_bench(void)
 {
 	hv_poller_remove(&poller);
-	nic_rx_arm((void *)nic, false);
+	nic_rx_arm((void *)nic, 0, false);
 	bench(nic->port, pool, arp_request);
 	hv_poller_add(&poller);
 }

@@ -98,7 +98,8 @@ int kit_teardown(void **state)
 	}
 	assert_int_equal(rte_mempool_in_use_count(kit_vsw->guest_pool), 0);
 	assert_int_equal(rte_mempool_in_use_count(kit_vsw->vmk_pool), 0);
-	assert_int_equal(rte_mempool_in_use_count(kit_vsw->rx_pool), 0);
+	for (unsigned i = 0; i < VSW_MAX_UPLINKS; i++)
+		assert_int_equal(kit_vsw->rx_pools[i] ? rte_mempool_in_use_count(kit_vsw->rx_pools[i]) : 0, 0);
 	assert_int_equal(rte_mempool_in_use_count(kit_vsw->gso_headers), 0);
 	assert_int_equal(rte_mempool_in_use_count(kit_vsw->gso_payloads), 0);
 	assert_int_equal(rte_mempool_in_use_count(wire_pool), 0);

@@ -38,6 +38,8 @@ struct vsw_guard_config {
 	bool arp;     /* owners of addresses that are not theirs */
 };
 
+#define VSW_UPLINK_QUEUES 8u
+
 struct vsw_uplink_config {
 	char name[VSW_NAME_MAX + 1];
 	bool has_mac; /* match by MAC address ... */
@@ -50,6 +52,7 @@ struct vsw_uplink_config {
 	struct vsw_vlan_range vlans[VSW_MAX_VLAN_RANGES];
 	unsigned vlan_count;
 	uint8_t discovery;
+	uint8_t queues; /* to receive by, 1..VSW_UPLINK_QUEUES; 0: one */
 	struct vsw_storm_config storm;
 };
 

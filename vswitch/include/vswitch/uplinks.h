@@ -3,6 +3,7 @@
 #define VSWITCH_UPLINKS_H
 
 #include <hv/types.h>
+#include <vswitch/config.h>
 
 struct vsw;
 
@@ -29,6 +30,8 @@ struct vsw_uplink_info {
 	uint64_t link_up_s;    /* for how long; 0 if down */
 	bool probed;           /* beacons are sent */
 	bool cut_off;          /* by beacons */
+	unsigned queue_count;  /* it receives by */
+	uint64_t queue_frames[VSW_UPLINK_QUEUES];
 	bool has_lacp;
 	struct vsw_uplink_lacp lacp;
 };

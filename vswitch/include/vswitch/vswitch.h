@@ -32,11 +32,12 @@ unsigned vsw_core(const struct vsw *v);
 struct vsw_uplink_dev {
 	uint16_t ethdev_port; /* probed, not configured: the switch configures and starts it */
 	/*
-	 * Optional. on=true: enable the port's receive interrupt so that it wakes this core; on=false: disable it. The switch looks at the
-	 * queue once more after enabling, so no frame waits. NULL: the port can only be polled.
+	 * Optional. on=true: enable the receive interrupt of a queue so that it wakes this core; on=false: disable it. The switch looks at
+	 * the queue once more after enabling, so no frame waits. NULL: the port can only be polled.
 	 */
-	void (*arm)(void *arg, bool on);
+	void (*arm)(void *arg, unsigned queue, bool on);
 	void *arg;
+	unsigned queues; /* receive queues that it may be given, as arm can serve them; 0: one */
 };
 /*
  * Joins the device to uplink `uplink` (index in vsw_config.uplinks) and starts polling it. A link that is down is no error: it is watched.

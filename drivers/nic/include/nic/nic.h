@@ -20,7 +20,7 @@ struct nic {
 	char pci[16];       /* "0000:00:02.0": segment, bus, device, function */
 	const char *driver; /* the poll-mode driver, "net_virtio" */
 	uint16_t mtu_max;   /* bytes of payload */
-	uint16_t rx_queues_max, tx_queues_max;
+	uint16_t rx_queues_max, tx_queues_max; /* 1 to receive by, where a queue would have no interrupt of its own */
 	/* What the device can do, were it configured so. */
 	bool tx_checksum; /* TCP and UDP over IPv4/IPv6 */
 	bool tso;         /* TCP segmentation, IPv4 and IPv6 */
@@ -54,10 +54,10 @@ const struct nic *nic_find_pci(const char *pci);
  * driver's error. Loop context on the port's core. */
 int nic_link(const struct nic *n, struct nic_link *out) HV_MUST_CHECK;
 /*
- * Receive interrupt of queue 0 on or off; nic is a const struct nic *. After "on" the caller polls the queue once more before it sleeps: a
+ * Receive interrupt of a queue on or off; nic is a const struct nic *. After "on" the caller polls the queue once more before it sleeps: a
  * frame that arrived just before raises none. Fits struct vsw_uplink_dev.arm. @pre the port is started with intr_conf.rxq. Loop context on
  * its core.
  */
-void nic_rx_arm(void *nic, bool on);
+void nic_rx_arm(void *nic, unsigned queue, bool on);
 
 #endif
