@@ -15,27 +15,18 @@
 
 #define CHUNK 720u /* bytes of a line, before base64: the host's lines have 1023 bytes */
 #define SECRET_MAX 4096u
-#define WAIT_MS 3000
-#define TRIES 10
-#define APPLY_WAIT_MS 60000
+#define WAIT_S 3.0
+#define BEGIN_TRIES 8u
+#define TRIES 10u
+#define APPLY_TRIES 20u
 
 struct sender {
 	struct console console;
 	uint32_t id;
-	bool progress; /* shown on a terminal */
+	unsigned wait_ms; /* for an answer; then the line is sent again */
+	bool progress;    /* shown on a terminal */
 	size_t sent, total;
 };
-
-static uint32_t crc32(const uint8_t *bytes, size_t len)
-{
-	uint32_t crc = UINT32_MAX;
-	for (size_t i = 0; i < len; i++) {
-		crc ^= bytes[i];
-		for (unsigned bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
-	}
-	return ~crc;
-}
 
 static void base64(char *out, const uint8_t *bytes, size_t len)
 {
@@ -68,9 +59,9 @@ static const char *text_of(yyjson_val *object, const char *key)
 }
 
 /* Asks; reports no answer and answers that are an error. NULL: reported. */
-static yyjson_doc *ask(struct sender *s, const char *line, unsigned wait_ms, unsigned tries, int *result)
+static yyjson_doc *ask(struct sender *s, const char *line, unsigned tries, int *result)
 {
-	yyjson_doc *doc = console_ask(&s->console, line, s->id, wait_ms, tries);
+	yyjson_doc *doc = console_ask(&s->console, line, s->id, s->wait_ms, tries);
 	yyjson_val *root = yyjson_doc_get_root(doc);
 	if (!doc) {
 		*result = no_answer();
@@ -97,9 +88,9 @@ static int send_data(struct sender *s, const uint8_t *bytes, size_t size)
 	int result = EXIT_OK;
 	for (unsigned stuck = 0; at < size;) {
 		size_t len = size - at < CHUNK ? size - at : CHUNK;
-		int n = snprintf(line, sizeof(line), "config data %u %zu %08x ", s->id, at, crc32(bytes + at, len));
+		int n = snprintf(line, sizeof(line), "data %u %zu %08x ", s->id, at, console_crc32(bytes + at, len));
 		base64(line + n, bytes + at, len);
-		yyjson_doc *doc = ask(s, line, WAIT_MS, TRIES, &result);
+		yyjson_doc *doc = ask(s, line, TRIES, &result);
 		explicit_bzero(line, sizeof(line));
 		if (!doc)
 			return result;
@@ -119,9 +110,9 @@ static int send_data(struct sender *s, const uint8_t *bytes, size_t size)
 
 static int send_part(struct sender *s, const char *name, const uint8_t *bytes, size_t size)
 {
-	char *line = must_printf("config part %u %s %zu %08x", s->id, name, size, crc32(bytes, size));
+	char *line = must_printf("part %u %s %zu %08x", s->id, name, size, console_crc32(bytes, size));
 	int result = EXIT_OK;
-	yyjson_doc *doc = ask(s, line, WAIT_MS, TRIES, &result);
+	yyjson_doc *doc = ask(s, line, TRIES, &result);
 	free(line);
 	yyjson_doc_free(doc);
 	return doc ? send_data(s, bytes, size) : result;
@@ -164,9 +155,9 @@ static bool first_use(const struct host_file *host, unsigned i)
 static int send_all(struct sender *s, const struct host_file *host)
 {
 	size_t len = 0;
-	char *json = yyjson_mut_write(host->yaml.json, 0, &len), *line = must_printf("config begin %u", s->id);
+	char *json = yyjson_mut_write(host->yaml.json, 0, &len), *line = must_printf("begin %u", s->id);
 	int result = json ? EXIT_OK : EXIT_SYSTEM;
-	yyjson_doc *doc = json ? ask(s, line, WAIT_MS, 3, &result) : NULL;
+	yyjson_doc *doc = json ? ask(s, line, BEGIN_TRIES, &result) : NULL;
 	s->total = len;
 	if (doc)
 		result = send_part(s, "config.json", (const uint8_t *)json, len);
@@ -224,10 +215,13 @@ static void print_answer(const struct host_file *host, yyjson_val *root, const c
 
 static int finish(struct sender *s, const struct host_file *host, const struct arguments *arguments)
 {
-	char *line = must_printf("config %s %u", arguments->values[OPTION_DRY_RUN] ? "check" : "apply", s->id);
+	char *line = must_printf("%s %u", arguments->values[OPTION_DRY_RUN] ? "check" : "apply", s->id);
 	int result = EXIT_OK;
-	yyjson_doc *doc = ask(s, line, APPLY_WAIT_MS, 2, &result);
+	yyjson_doc *doc = ask(s, line, APPLY_TRIES, &result);
 	free(line);
+	if (!doc && !arguments->values[OPTION_DRY_RUN])
+		fprintf(stderr, "  hint: whether the change was made is not known: apply the same file again, and the host says what is "
+				"left to do\n");
 	if (!doc)
 		return result;
 	yyjson_val *root = yyjson_doc_get_root(doc);
@@ -246,20 +240,35 @@ static int finish(struct sender *s, const struct host_file *host, const struct a
 
 static void give_up(struct sender *s)
 {
-	char *line = must_printf("config abort %u", s->id);
-	yyjson_doc_free(console_ask(&s->console, line, s->id, 500, 1)); /* else the host forgets it after 30 seconds */
+	char *line = must_printf("abort %u", s->id);
+	yyjson_doc_free(console_ask(&s->console, line, s->id, s->wait_ms / 4, 1)); /* else the host forgets it after 30 seconds */
 	free(line);
+}
+
+/* --wait SECONDS. 0: not a number of use. */
+static unsigned wait_ms(const char *text)
+{
+	char *end = NULL;
+	double seconds = text ? strtod(text, &end) : WAIT_S;
+	if (text && (end == text || *end))
+		return 0;
+	return seconds >= 0.01 && seconds <= 3600 ? (unsigned)(seconds * 1000) : 0;
 }
 
 int command_apply(const struct arguments *arguments)
 {
 	struct sender s = {.progress = isatty(STDERR_FILENO) && !arguments->values[OPTION_JSON], .console = {.fd = -1}};
-	struct host_file *host = must_calloc(1, sizeof(*host));
 	if (!arguments->values[OPTION_CONSOLE]) {
 		fprintf(stderr, "berth: apply needs --console PATH\nTry: berth apply --help\n");
-		free(host);
 		return EXIT_USAGE;
 	}
+	s.wait_ms = wait_ms(arguments->values[OPTION_WAIT]);
+	if (!s.wait_ms) {
+		fprintf(stderr, "berth: --wait takes seconds, 0.01 to 3600, not \"%s\"\nTry: berth apply --help\n",
+			arguments->values[OPTION_WAIT]);
+		return EXIT_USAGE;
+	}
+	struct host_file *host = must_calloc(1, sizeof(*host));
 	int result = host_file_load(host, arguments, true);
 	problems_print(&host->problems);
 	if (result == EXIT_OK)

@@ -1,6 +1,6 @@
 /*
- * The control console of a host, from the other end of the line. Bytes may be lost or damaged on it, so nothing is taken for an answer that
- * is not a whole line of JSON with the expected id, and no wait is without an end.
+ * The control console of a host, from the other end of the line. Bytes may be lost, damaged or late on it, so nothing is taken for an
+ * answer that is not a whole line of JSON with a good CRC, our id and the CRC of the line that we sent, and no wait is without an end.
  */
 #include "console.h"
 
@@ -145,44 +145,88 @@ static char *read_line(struct console *c, int64_t until)
 	}
 }
 
-/* The document of a line that is our answer, or NULL. */
-static yyjson_doc *parse_answer(const char *line, uint32_t id)
+uint32_t console_crc32(const uint8_t *bytes, size_t len)
 {
-	yyjson_doc *doc = yyjson_read(line, strlen(line), 0);
+	uint32_t crc = UINT32_MAX;
+	for (size_t i = 0; i < len; i++) {
+		crc ^= bytes[i];
+		for (unsigned bit = 0; bit < 8; bit++)
+			crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
+	}
+	return ~crc;
+}
+
+/* A "config" event of our transfer that arrived as it was sent, or NULL. It begins with the CRC of what stands behind that. */
+static yyjson_doc *parse_event(const char *line, uint32_t id)
+{
+	static const char begin[] = "{\"crc\":\"01234567\",";
+	char wanted[sizeof(begin)];
+	size_t len = strlen(line);
+	if (len < sizeof(begin))
+		return NULL;
+	snprintf(wanted, sizeof(wanted), "{\"crc\":\"%08x\",",
+		console_crc32((const uint8_t *)line + sizeof(begin) - 1, len - sizeof(begin) + 1));
+	if (strncmp(line, wanted, sizeof(begin) - 1) != 0)
+		return NULL;
+	yyjson_doc *doc = yyjson_read(line, len, 0);
 	yyjson_val *root = yyjson_doc_get_root(doc), *number = yyjson_obj_get(root, "id");
-	if (yyjson_equals_str(yyjson_obj_get(root, "event"), "config") && yyjson_is_uint(number) && yyjson_get_uint(number) == id &&
-		yyjson_is_str(yyjson_obj_get(root, "state")))
+	if (yyjson_equals_str(yyjson_obj_get(root, "event"), "config") && yyjson_is_uint(number) && yyjson_get_uint(number) == id)
 		return doc;
 	yyjson_doc_free(doc);
 	return NULL;
 }
 
-yyjson_doc *console_ask(struct console *c, const char *line, uint32_t id, unsigned wait_ms, unsigned tries)
+/* Waits for the answer to the line with this CRC. NULL: send again, or, with errno, give up. */
+static yyjson_doc *read_answer(struct console *c, uint32_t id, uint32_t crc, int64_t until)
 {
-	for (unsigned i = 0; i < tries; i++) {
-		int64_t until = now_ms() + wait_ms;
-		char *text;
-		errno = 0;
-		if (!send_text(c, line, strlen(line), until) || !send_text(c, "\n", 1, until)) {
-			if (errno)
-				return NULL;
-			continue;
-		}
-		while ((text = read_line(c, until))) {
-			yyjson_doc *doc = parse_answer(text, id);
-			free(text);
-			if (doc)
-				return doc;
-		}
-		if (errno)
+	char request[9], *text;
+	snprintf(request, sizeof(request), "%08x", crc);
+	while ((text = read_line(c, until))) {
+		yyjson_doc *doc = parse_event(text, id);
+		yyjson_val *root = yyjson_doc_get_root(doc);
+		bool ours = yyjson_equals_str(yyjson_obj_get(root, "request"), request);
+		bool damaged = !ours && yyjson_equals_str(yyjson_obj_get(root, "state"), "again"); /* ours, it seems, on its way */
+		free(text);
+		if (ours)
+			return doc;
+		yyjson_doc_free(doc);
+		if (damaged) {
+			errno = 0;
 			return NULL;
+		}
 	}
-	errno = 0;
 	return NULL;
 }
 
+/* A newline in front ends what the host may have of a line that was cut off. */
+static bool send_line(struct console *c, const char *line, int64_t until)
+{
+	return send_text(c, "\n", 1, until) && send_text(c, line, strlen(line), until) && send_text(c, "\n", 1, until);
+}
+
+yyjson_doc *console_ask(struct console *c, const char *arguments, uint32_t id, unsigned wait_ms, unsigned tries)
+{
+	uint32_t crc = console_crc32((const uint8_t *)arguments, strlen(arguments));
+	char *line = must_printf("config %s", arguments);
+	yyjson_doc *doc = NULL;
+	int error = 0;
+	for (unsigned i = 0; i < tries && !doc && !error; i++) {
+		int64_t until = now_ms() + wait_ms;
+		errno = 0;
+		if (send_line(c, line, until))
+			doc = read_answer(c, id, crc, until);
+		error = doc ? 0 : errno;
+	}
+	explicit_bzero(line, strlen(line)); /* it may be part of a secret */
+	free(line);
+	errno = error;
+	return doc;
+}
+
+/* ---- commands without a transfer ---- */
+
 /* The document of a line that is the event or an error, or NULL. */
-static yyjson_doc *parse_event(const char *line, const char *event)
+static yyjson_doc *parse_named(const char *line, const char *event)
 {
 	yyjson_doc *doc = yyjson_read(line, strlen(line), 0);
 	yyjson_val *name = yyjson_obj_get(yyjson_doc_get_root(doc), "event");
@@ -198,10 +242,10 @@ static yyjson_doc *wait_for_event(struct console *c, const char *line, const cha
 	yyjson_doc *doc = NULL;
 	char *text;
 	errno = 0;
-	if (!send_text(c, line, strlen(line), until) || !send_text(c, "\n", 1, until))
+	if (!send_line(c, line, until))
 		return NULL;
 	while (!doc && (text = read_line(c, until))) {
-		doc = parse_event(text, event);
+		doc = parse_named(text, event);
 		free(text);
 	}
 	return doc;

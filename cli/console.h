@@ -16,10 +16,13 @@ struct console {
 int console_open(struct console *c, const char *path);
 void console_close(struct console *c);
 /*
- * Sends a line and waits for the host's "config" event with this id; other events are passed over. Sends again when there is no answer for
- * wait_ms, `tries` times in all. NULL: no answer; errno is 0 or says why the console fails.
+ * Sends the line "config ARGUMENTS" and waits for the host's answer to it: its "config" event with this id and the line's CRC. Other
+ * events, late answers to earlier lines and damaged ones are passed over. Sends again when there is no answer for wait_ms, or when the line
+ * arrived damaged, `tries` times in all. NULL: no answer; errno is 0 or says why the console fails.
  */
-yyjson_doc *console_ask(struct console *c, const char *line, uint32_t id, unsigned wait_ms, unsigned tries);
+yyjson_doc *console_ask(struct console *c, const char *arguments, uint32_t id, unsigned wait_ms, unsigned tries);
+/* IEEE 802.3 clause 3.2.9, as in zlib. */
+uint32_t console_crc32(const uint8_t *bytes, size_t len);
 
 /*
  * Sends a line and waits for the event of this name. The host's "error" event, and no answer, are reported: then NULL, and *result says

@@ -32,6 +32,8 @@ const struct option_row option_rows[OPTION_COUNT] = {
 	[OPTION_CONSOLE] = {"--console", NULL, "PATH", "The host's control console: a serial port (115200 baud) or a UNIX socket."},
 	[OPTION_DRY_RUN] = {"--dry-run", NULL, NULL,
 		"Have the host check the configuration and say what would change, and change nothing."},
+	[OPTION_WAIT] = {"--wait", NULL, "SECONDS",
+		"Send a line again when the host has not answered it for so long (3); more for a slow line."},
 	[OPTION_VERSION] = {"--version", NULL, NULL, "Show the version."},
 };
 
@@ -95,7 +97,7 @@ const struct command commands[] = {
 			    "  berth apply --console /dev/ttyUSB0 --dry-run new.yaml\n"
 			    "  berth apply --console /dev/ttyUSB0 new.yaml\n"
 			    "  lab/berth-lab run host.yaml --console-socket /tmp/hv1 & berth apply --console /tmp/hv1 new.yaml\n",
-		.options = OPTION(HELP) | OPTION(JSON) | OPTION(STRICT) | OPTION(CONSOLE) | OPTION(DRY_RUN) | OPTION(FILE),
+		.options = OPTION(HELP) | OPTION(JSON) | OPTION(STRICT) | OPTION(CONSOLE) | OPTION(DRY_RUN) | OPTION(WAIT) | OPTION(FILE),
 		.run = command_apply},
 	{.name = "capture",
 		.operand = "SESSION",

@@ -1,19 +1,55 @@
 /*
  * `config ...` on the control console: a configuration arrives (transfer.c) and is checked or applied (apply.c). Each line is answered by
- * one line of JSON with the sender's id. A transfer on which nothing happens for 30 seconds is forgotten. Contents are never logged.
+ * one line of JSON with the sender's id and the CRC of the line, so that a late answer to an earlier line is not taken for the answer to
+ * this one, and with its own CRC in front. The result of the last `apply` is kept: when its answer was lost, the line comes again and gets
+ * it again. A transfer on which nothing happens for 30 seconds is forgotten. Contents are never logged.
+ *
+ * Owner: the core of the control console.
  */
 #include "apply.h"
 #include "control.h"
 
 #include <hv/core.h>
+#include <hv/host.h>
+#include <hv/log.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define CRC_FORMAT "{\"crc\":\"%08x\","
+#define CRC_MEMBER "{\"crc\":\"01234567\",\n"
 
 static struct {
 	struct transfer transfer;
 	struct hv_timer idle;
-	uint32_t done_id; /* of the last one applied or refused: the answer may have been lost and be asked for again */
-	const char *done;
+	uint32_t request;       /* CRC of the line that is answered */
+	uint32_t result_id;     /* of the transfer that was last applied or refused ... */
+	yyjson_mut_doc *result; /* ... and what came of it; NULL: none, or no memory to keep it */
 } config;
+
+/* As a line that begins with the CRC of the rest. Takes the document. */
+static void answer_document(yyjson_mut_doc *doc)
+{
+	yyjson_mut_val *root = doc ? yyjson_mut_doc_get_root(doc) : NULL;
+	char request[9], *text, *line = NULL;
+	size_t len = 0;
+
+	hv_snprintf(request, sizeof(request), "%08x", config.request);
+	if (root)
+		yyjson_mut_obj_add_str(doc, root, "request", request);
+	text = doc ? yyjson_mut_write(doc, YYJSON_WRITE_NOFLAG, &len) : NULL;
+	if (text)
+		line = malloc(len + sizeof(CRC_MEMBER));
+	if (line) {
+		len = (size_t)hv_snprintf(
+			line, len + sizeof(CRC_MEMBER), CRC_FORMAT "%s\n", transfer_crc32(0, (const uint8_t *)text + 1, len - 1), text + 1);
+		hv_control_write(line, len);
+	} else {
+		log_error("control.answer", "an answer on the control console is lost: no memory, or its text is no UTF-8");
+	}
+	free(line);
+	free(text);
+	yyjson_mut_doc_free(doc);
+}
 
 static void answer(uint32_t id, const struct transfer_answer *a)
 {
@@ -26,7 +62,7 @@ static void answer(uint32_t id, const struct transfer_answer *a)
 		yyjson_mut_obj_add_uint(doc, root, "offset", a->offset);
 		yyjson_mut_obj_add_str(doc, root, "text", a->text);
 	}
-	control_send(doc);
+	answer_document(doc);
 }
 
 static void forget(struct hv_timer *t)
@@ -34,32 +70,34 @@ static void forget(struct hv_timer *t)
 	transfer_discard(&config.transfer);
 }
 
+static void keep_result(uint32_t id, yyjson_mut_doc *doc)
+{
+	yyjson_mut_doc_free(config.result);
+	config.result = doc ? yyjson_mut_doc_mut_copy(doc, NULL) : NULL;
+	config.result_id = id;
+}
+
 /* "check ID" or "apply ID". */
 static void finish(struct inventory *inv, const char *line, bool only_check)
 {
 	struct transfer_answer a = {.state = "error", .text = "config check ID, config apply ID"};
-	yyjson_mut_doc *doc;
 	uint32_t id = 0;
 
 	if (!transfer_number(&line, UINT32_MAX, &id) || *line) {
 		answer(0, &a);
-	} else if (!config.transfer.open && config.done && id == config.done_id) {
-		a = (struct transfer_answer){.state = config.done, .text = "already: its answer was sent before"};
-		answer(id, &a);
+	} else if (!config.transfer.open && config.result && id == config.result_id) {
+		answer_document(yyjson_mut_doc_mut_copy(config.result, NULL));
 	} else if (!transfer_complete(&config.transfer, id)) {
 		a.text = "the transfer of this number is not complete";
 		answer(id, &a);
 	} else {
-		doc = apply_configuration(inv, &config.transfer, only_check);
+		yyjson_mut_doc *doc = apply_configuration(inv, &config.transfer, only_check);
+
 		if (!only_check) {
-			config.done_id = id;
-			config.done =
-				doc && !strcmp(yyjson_mut_get_str(yyjson_mut_obj_get(yyjson_mut_doc_get_root(doc), "state")), "applied")
-					? "applied"
-					: "refused";
+			keep_result(id, doc);
 			transfer_discard(&config.transfer);
 		}
-		control_send(doc);
+		answer_document(doc);
 	}
 }
 
@@ -67,13 +105,14 @@ void control_config_stop(void)
 {
 	hv_timer_cancel(&config.idle);
 	transfer_discard(&config.transfer);
-	config.done = NULL;
+	keep_result(0, NULL);
 }
 
 void control_config(struct inventory *inv, const char *line)
 {
 	struct transfer_answer a;
 
+	config.request = transfer_crc32(0, (const uint8_t *)line, strlen(line));
 	config.idle.fn = forget;
 	hv_timer_arm(&config.idle, hv_now_ns() + TRANSFER_IDLE_NS);
 	if (!strncmp(line, "check ", 6)) {

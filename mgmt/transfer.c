@@ -153,6 +153,16 @@ static bool name_good(const char *name, size_t len)
 	return true;
 }
 
+/* The last part. */
+static void drop(struct transfer *t)
+{
+	struct transfer_part *p = current(t);
+
+	t->total -= p->size;
+	free(p->bytes);
+	t->count--;
+}
+
 static struct transfer_answer part_begin(struct transfer *t, const char *line)
 {
 	const char *name = line, *space = strchr(line, ' ');
@@ -166,7 +176,9 @@ static struct transfer_answer part_begin(struct transfer *t, const char *line)
 		return refusal("part ID NAME BYTES CRC: at most 4194304 bytes, the CRC-32 in eight hexadecimal digits");
 	if (p && strlen(p->name) == (size_t)(space - name) && !memcmp(p->name, name, strlen(p->name)) && p->size == size && p->crc == crc)
 		return progress(t); /* the answer to it got lost */
-	if (p && !part_complete(p))
+	if (p && !p->got)
+		drop(t); /* its line was damaged on its way */
+	else if (p && !part_complete(p))
 		return refusal("another part is not complete");
 	if (t->count == TRANSFER_MAX_PARTS || t->total + size > TRANSFER_MAX_BYTES)
 		return refusal("the parts are too many or too large");

@@ -4,8 +4,9 @@
 usage: tests/run.py [PATTERN...]     only tests whose name contains a PATTERN; --list prints the names
 
 Five kinds: unit tests and lints (meson's), image tests (tests/image/<name>: a host image without guests), guest tests (tests/guest/<name>: a
-small program booted in one VM on one host), generated programs (tests/differential) and system tests (tests/system: real servers, Linux guests). All but the first run two at a time, the
-longest first, each contained: when it ends, fails, is killed or out of time, no QEMU and no server of it is left. A failed one prints its output.
+small program booted in one VM on one host), generated programs (tests/differential) and system tests (tests/system: real servers, Linux
+guests). All but the first run two at a time, the longest first, each contained: when it ends, fails, is killed or out of time, no QEMU and no
+server of it is left. A failed one prints the end of its output at once, and again, with the reason, before the last line.
 A test whose emulator aborted itself is run again. Exit status 77 of a test is a skip.
 """
 import collections
@@ -13,6 +14,7 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -78,6 +80,8 @@ IMAGE_USUAL_S, IMAGE_LIMIT_S = 6, 180
 GUEST_USUAL_S, GUEST_LIMIT_S = 5, 300
 PLATFORM, SKIP = 75, 77
 ATTEMPTS = 3
+SUMMARY_LINES = 20
+WHY = re.compile(r"FAILED\b|\[  ERROR   \]|(==\d+==)?ERROR: |[\w.]+(Error|Exception|Expired): ")  # ours, cmocka's, sanitizers', Python's
 AT_ONCE = 2
 LOGS = BUILD / "test-logs"
 Test = collections.namedtuple("Test", "name args usual limit")
@@ -166,11 +170,21 @@ def booted_tests():
     return sorted(image_tests() + tests, key=lambda t: -t.usual)
 
 
+def reason(output):
+    """The line of a failed test's output that says why: the first that calls itself a failure or an error; if there is none, the last line."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return next(filter(WHY.match, lines), lines[-1] if lines else "no output")
+
+
+def indented(output, count):
+    return "    " + "\n    ".join(output.splitlines()[-count:])
+
+
 def tell(result):
     print(f"{result.outcome:7}{result.name} ({result.seconds:.1f} s)", flush=True)
     lines = {OK: 0, SKIPPED: 3, FAILED: 60}[result.outcome]
     if lines:
-        print("    " + "\n    ".join(result.output.splitlines()[-lines:]), flush=True)
+        print(indented(result.output, lines), flush=True)
 
 
 def run_booted(tests):
@@ -214,9 +228,9 @@ def main():
     if booted:
         results += run_booted(booted)
     count = collections.Counter(r.outcome for r in results)
-    for r in results:
+    for r in results:  # again, and shorter, for who sees only the end of a long log
         if r.outcome == FAILED:
-            print(f"failed: {r.name}")
+            print(f"failed: {r.name}: {reason(r.output)}\n{indented(r.output, SUMMARY_LINES)}")
     print(f"unit tests and lints {between - start:.0f} s, booted tests {time.monotonic() - between:.0f} s")
     print(f"{count[OK]} passed, {count[FAILED]} failed" + (f", {count[SKIPPED]} skipped" if count[SKIPPED] else ""))
     return 1 if count[FAILED] or not results else 0

@@ -200,9 +200,27 @@ static void a_change_is_applied(void **state)
 	assert_ptr_not_equal(kit_inventory->parts.config, before);
 	assert_int_equal(kit_inventory->machines[0]->config->nics[0].portgroup, 0);
 	assert_int_equal(kit_state("a"), MACHINE_RUNNING);
-	/* Asked again, for the answer got lost. */
-	assert_true(says(command("config apply %u\n", id), "'state':'applied'"));
+	/* Asked again, for the answer got lost: all of it, and nothing happens a second time. */
+	assert_true(says(command("config apply %u\n", id), "'state':'applied','changes':[{'at':'new.yaml:6'"));
 	assert_int_equal(commits, 1);
+}
+
+/* {"crc":"xxxxxxxx",...,"request":"xxxxxxxx"} and a newline: of the rest of the line, and of the line that is answered. */
+static void answers_name_their_line(void **state)
+{
+	static const char *const lines[] = {
+		"begin 5", "part 5 f 1 00000000", "data 5 0 00000000 QQ==", "data 5 0", "check 5", "nothing", ""};
+
+	for (unsigned i = 0; i < HV_ARRAY_LEN(lines); i++) {
+		const char *answer = command("config %s\n", lines[i]), *rest = answer + strlen("{'crc':'01234567',");
+		char wanted[40];
+
+		sprintf(wanted, "{'crc':'%08x',", transfer_crc32(0, (const uint8_t *)rest, strlen(rest) - 1));
+		assert_ptr_equal(strstr(answer, "{\"crc\""), answer);
+		assert_true(says(answer, wanted));
+		sprintf(wanted, "'request':'%08x'}", transfer_crc32(0, (const uint8_t *)lines[i], strlen(lines[i])));
+		assert_true(says(answer, wanted));
+	}
 }
 
 static void a_check_changes_nothing(void **state)
@@ -333,6 +351,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_change_is_applied),
+		TEST(answers_name_their_line),
 		TEST(a_check_changes_nothing),
 		TEST(what_a_running_vm_cannot_do_is_refused),
 		TEST(a_vm_and_its_datastore_come),

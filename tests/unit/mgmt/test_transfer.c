@@ -172,15 +172,32 @@ static void limits(void **state)
 		assert_true(t.open && t.id == 7 && !t.count);
 	}
 	for (i = 0; i < TRANSFER_MAX_PARTS; i++) {
-		assert_string_equal(say("part 7 p%u 1 %08x", i, transfer_crc32(0, file, 1)), "receiving");
+		assert_string_equal(say("part 7 p%u 2 %08x", i, transfer_crc32(0, file, 2)), "receiving");
+		assert_string_equal(send_chunk(0, 1), "receiving");
 		assert_string_equal(say("part 7 other 1 00000000"), "error"); /* one after the other */
-		assert_string_equal(send_chunk(0, 1), "received");
+		assert_string_equal(send_chunk(1, 1), "received");
 	}
 	assert_string_equal(say("part 7 more 1 00000000"), "error");
 	assert_string_equal(say("begin 8"), "ready"); /* another sender: the first is forgotten */
 	assert_int_equal(t.count, 0);
 	assert_string_equal(say("part 8 a %u 00000000", TRANSFER_MAX_BYTES), "receiving");
 	assert_string_equal(say("part 7 b 1 00000000"), "error");
+	assert_string_equal(say("data 8 0 %08x QQ==", transfer_crc32(0, (const uint8_t *)"A", 1)), "receiving");
+	assert_string_equal(say("part 8 b 1 00000000"), "error");
+}
+
+/* A part's line carries no checksum of its own: what it began, the right line replaces as long as nothing has come. */
+static void a_damaged_part_line_is_replaced(void **state)
+{
+	say("begin 7");
+	assert_string_equal(say("part 7 e 4000000 %08x", transfer_crc32(0, file, 100)), "receiving");
+	assert_string_equal(say("part 7 f 4000000 %08x", transfer_crc32(0, file, 100)), "receiving");
+	assert_string_equal(say("part 7 f 100 %08x", transfer_crc32(0, file, 100)), "receiving");
+	assert_int_equal(t.count, 1);
+	assert_int_equal(t.total, 100);
+	assert_string_equal(send_chunk(0, 100), "received");
+	assert_null(transfer_find(&t, "e"));
+	assert_memory_equal(transfer_find(&t, "f")->bytes, file, 100);
 }
 
 static unsigned rnd(unsigned n)
@@ -224,6 +241,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(damaged_lines_are_not_taken, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_wrong_whole_begins_anew, setup, teardown),
 		cmocka_unit_test_setup_teardown(limits, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_damaged_part_line_is_replaced, setup, teardown),
 		cmocka_unit_test_setup_teardown(any_line_is_survived, setup, teardown),
 	};
 
