@@ -47,7 +47,7 @@ SYSTEM = [  # name, arguments, seconds it usually takes (the longest are started
     ("smp_guest", ["3"], 25, 300),
     ("smp_guest", ["1"], 25, 300),
     ("multi_queue", [], 40, 300),
-    ("lab_options", [], 60, 300),
+    ("lab_options", [], 60, 900),
     ("stop_vm", ["san"], 60, 500),
     ("stop_vm", ["nas"], 60, 500),
     ("stop_vm", ["san-hang"], 70, 500),

@@ -115,6 +115,8 @@ class Host:
             if self.shared:
                 self.shared.host_wrote(data)
             buffer += data
+            if b"\n" not in data:
+                continue
             *whole, buffer = buffer.split(b"\n")
             for raw in whole:
                 if raw.strip():
@@ -179,13 +181,13 @@ class Host:
         self.machine.set_link([u["name"] for u in self.config["uplinks"]].index(uplink), up)
 
     def wait(self, seconds):
-        """Until the machine powers off. Returns False on timeout."""
+        """Until the machine powers off and all that it wrote has been read. Returns False on timeout."""
         try:
             self.machine.wait(seconds)
         except subprocess.TimeoutExpired:
             return False
         for t in self.waiters:
-            t.join(10)
+            t.join()  # its process has ended, so both ports do
         return True
 
     def platform_failure(self):
