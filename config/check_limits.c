@@ -88,7 +88,8 @@ static void check_nic_guard(struct checker *c, unsigned v, unsigned n)
 		const char *problem = check_host_address(nic->own.addresses[a]);
 		report_at(&c->report, "vms[%u].nics[%u].addresses[%u]", v, n, a);
 		if (problem)
-			report_error(&c->report, NULL, "%s %s", check_ipv4_text(text, nic->own.addresses[a]), problem);
+			report_error(&c->report, "write the address that the guest has", "%s %s",
+				check_ipv4_text(text, nic->own.addresses[a]), problem);
 	}
 }
 

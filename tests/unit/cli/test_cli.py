@@ -7,6 +7,7 @@ broken/*.yaml are configurations with mistakes; beside each stands exactly what 
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -180,25 +181,34 @@ def test_command_line(folder):
     full = subprocess.run([BERTH, "schema"], stdout=open("/dev/full", "w"), stderr=subprocess.PIPE, text=True)
     expect(full.returncode == 3 and "standard output" in full.stderr, "a full disk is an error")
     top = berth("--help").stdout
-    for command in ["check", "compile", "schema", "completion"]:
+    commands = re.findall(r"^  (\w+) +\S", top.split("Commands:\n")[1].split("Options:")[0], re.M)
+    expect(len(commands) >= 8 and {"check", "compile", "diff", "apply", "completion"} <= set(commands), f"commands of berth --help: {commands}")
+    for command in commands:
         r = berth(command, "--help")
-        expect(command in top and r.returncode == 0 and "Usage: berth " + command in r.stdout and "Examples:\n  berth " in r.stdout, f"{command} --help")
+        expect(r.returncode == 0 and f"Usage: berth {command} " in r.stdout and "Options:\n  -h, --help" in r.stdout, f"{command} --help")
+        examples = r.stdout.partition("\nExamples:\n")[2].splitlines()
+        expect(len(examples) >= 1 and all(e.startswith("  ") for e in examples) and any(f"berth {command} " in e for e in examples), f"{command} --help: {examples}")
+        options = re.findall(r"^  (?:-\w, )?(--[\w-]+)", r.stdout.split("Options:\n")[1].split("\nExamples:")[0], re.M)
+        expect(set(complete(folder, "berth", command, "--")) == set(options), f"options of {command} are completed")
+
+
+def complete(folder, *words):
+    """What bash offers for the last word."""
+    script = folder / "completion.bash"
+    if not script.exists():
+        script.write_text(berth("completion", "bash").stdout)
+    line = " ".join(f"'{w}'" for w in words)
+    r = subprocess.run(["bash", "-c", f". {script}; COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _berth; printf '%s\\n' \"${{COMPREPLY[@]}}\""],
+                       capture_output=True, text=True, cwd=EXAMPLES)
+    expect(r.returncode == 0 and r.stderr == "", f"completion of {words}: {r.stderr}")
+    return r.stdout.split()
 
 
 def test_completion(folder):
-    script = folder / "completion.bash"
-    script.write_text(berth("completion", "bash").stdout)
-
-    def complete(*words):
-        line = " ".join(f"'{w}'" for w in words)
-        r = subprocess.run(["bash", "-c", f". {script}; COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _berth; printf '%s\\n' \"${{COMPREPLY[@]}}\""],
-                           capture_output=True, text=True, cwd=EXAMPLES)
-        expect(r.returncode == 0 and r.stderr == "", f"completion of {words}: {r.stderr}")
-        return r.stdout.split()
-    expect(complete("berth", "ch") == ["check"], "commands are completed")
-    expect(complete("berth", "compile", "--l") == ["--list-files"], "options are completed")
-    expect("minimal.yaml" in complete("berth", "check", "mi"), "files are completed")
-    expect(complete("berth", "check", "--list") == [], "another command's options are not")
+    expect(complete(folder, "berth", "ch") == ["check"], "commands are completed")
+    expect(complete(folder, "berth", "compile", "--l") == ["--list-files"], "options are completed")
+    expect("minimal.yaml" in complete(folder, "berth", "check", "mi"), "files are completed")
+    expect(complete(folder, "berth", "check", "--list") == [], "another command's options are not")
 
 
 def test_schema(folder):

@@ -263,17 +263,28 @@ static const struct {
 		"'nics':[{'portgroup':'web','mac':'52:54:00:aa:00:01','addresses':['10.0.3.20']",
 		"warning vms[0].nics[0].addresses: port group \"web\" has no ARP guard"},
 	{"'vlan':20", "'vlan':20,'guard':{'arp':true}", "warning portgroups[1].guard: without the guard on servers"},
+	{"'vlan':20", "'vlan':20,'guard':{'servers':true,'arp':true},'policy':{'forged_transmits':true}",
+		"warning portgroups[1].policy.forged_transmits: the ARP guard of \"web\" drops ARP of guests behind a guest"},
+	{"{'name':'s1','uplinks':['u1']}],'portgroups':[",
+		"{'name':'s1','uplinks':['u1']},{'name':'s2','teaming':{'load_balancing':'mac'}}],'portgroups':[{'name':'in','vswitch':'s2'"
+		"},",
+		"warning vswitches[2].teaming: teaming has no effect: vSwitch \"s2\" has no uplink"},
 	{"'name':'b'", "'name':'a'", "error vms[1].name: there are two VMs called \"a\""},
 	{"'2MiB'", "'2049KiB'", "error vms[1].memory: the memory of \"b\" is not a multiple of 2MiB (write 2MiB or 4MiB)"},
 };
 
+static char *changed_in(const char *text, const char *from, const char *to)
+{
+	const char *at = strstr(text, from);
+	assert_non_null(at);
+	char *json = malloc(strlen(text) + strlen(to) + 1);
+	sprintf(json, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+	return json;
+}
+
 static char *changed(const char *from, const char *to)
 {
-	const char *at = strstr(good, from);
-	assert_non_null(at);
-	char *json = malloc(sizeof(good) + strlen(to));
-	sprintf(json, "%.*s%s%s", (int)(at - good), good, to, at + strlen(from));
-	return json;
+	return changed_in(good, from, to);
 }
 
 static int check(const char *json)
@@ -292,6 +303,20 @@ static void good_passes(void **state)
 {
 	assert_int_equal(check(good), 0);
 	assert_string_equal(problems.text, "");
+}
+
+/* Two changes are needed for it: a guard, and the address at two NICs. */
+static void an_address_belongs_to_one_nic(void **state)
+{
+	static const char expected[] =
+		"error vms[0].nics[1].addresses[0]: the address 10.0.3.20 is used twice (it is also at vms[0].nics[0])";
+	char *guarded = changed("'vlan':20", "'vlan':20,'guard':{'servers':true,'arp':true}");
+	char *json = changed_in(guarded, "'mac':'52:54:00:aa:00:01'",
+		"'mac':'52:54:00:aa:00:01','addresses':['10.0.3.20']},{'portgroup':'web','addresses':['10.0.3.20']");
+	assert_int_equal(check(json), -EINVAL);
+	assert_int_equal(strncmp(problems.text, expected, strlen(expected)), 0);
+	free(json);
+	free(guarded);
 }
 
 static void rules_fire(void **state)
@@ -396,6 +421,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_passes),
 		cmocka_unit_test(rules_fire),
+		cmocka_unit_test(an_address_belongs_to_one_nic),
 		cmocka_unit_test(no_mirroring_to_a_trunk),
 		cmocka_unit_test(read_only_may_be_shared),
 		cmocka_unit_test(needs_a_vmknic),
