@@ -94,9 +94,11 @@ struct sense_verdict command_verdict(int status, const struct scsi_task *task)
 	struct sense_verdict v =
 		sense_judge((uint8_t)status, (uint8_t)task->sense.key, (uint8_t)(task->sense.ascq >> 8), (uint8_t)task->sense.ascq);
 
-	/* Good, but not all of the data moved: RFC 7143 section 11.4.5. */
+	/* Good, but not all of the data moved: RFC 7143 section 11.4.5, or against it. */
 	if (v.action == SENSE_OK && task->xfer_dir != SCSI_XFER_NONE && task->residual_status == SCSI_RESIDUAL_UNDERFLOW && task->residual)
 		v = (struct sense_verdict){SENSE_RETRY, -EIO, "short transfer"};
+	if (v.action == SENSE_OK && task->xfer_dir == SCSI_XFER_READ && task->datain.size != task->expxferlen)
+		v = (struct sense_verdict){SENSE_RETRY, -EIO, "good status without all of the data"};
 	return v;
 }
 
@@ -207,15 +209,25 @@ static void op_build(struct iscsi_op *op)
 
 /* ---- ends of commands ---- */
 
-/* A command went well: 0 when the request is finished, 1 when it has another step. */
-static int request_advance(struct blk_req *req, uint64_t bytes)
+/* The steps of a write with FUA. True when there is another one. Data that a cache lost before the second step is written again. */
+static bool stable_write_advance(const struct iscsi_initiator *s, struct blk_req *req)
 {
-	if (req->op == BLK_WRITE && req->flags & BLK_F_FUA && req->scratch[STORAGE_SCRATCH_PHASE] == PHASE_DATA) {
-		req->scratch[STORAGE_SCRATCH_PHASE] = PHASE_SYNC;
-		return 1;
-	}
+	uint64_t *phase = &req->scratch[STORAGE_SCRATCH_PHASE], *written_in = &req->scratch[STORAGE_SCRATCH_PROGRESS];
+
+	if (*phase == PHASE_SYNC && *written_in == s->cache_lives)
+		return false;
+	*written_in = s->cache_lives;
+	*phase = *phase == PHASE_DATA ? PHASE_SYNC : PHASE_DATA;
+	return true;
+}
+
+/* A command went well: true when the request has another step. */
+static bool request_advance(const struct iscsi_initiator *s, struct blk_req *req, uint64_t bytes)
+{
+	if (req->op == BLK_WRITE && req->flags & BLK_F_FUA)
+		return stable_write_advance(s, req);
 	if (req->op != BLK_DISCARD && req->op != BLK_WRITE_ZEROES)
-		return 0;
+		return false;
 	req->scratch[STORAGE_SCRATCH_PROGRESS] += bytes;
 	return req->scratch[STORAGE_SCRATCH_PROGRESS] < req->length_bytes;
 }
@@ -285,7 +297,7 @@ static void task_done(struct iscsi_context *ctx, int status, void *data, void *a
 	switch (v.action) {
 	case SENSE_OK:
 		unit_ready(s, true, NULL);
-		if (request_advance(req, bytes))
+		if (request_advance(s, req, bytes))
 			blk_queue_insert_ordered(&s->waiting, req);
 		else
 			blk_complete(req, 0);
@@ -301,6 +313,7 @@ static void task_done(struct iscsi_context *ctx, int status, void *data, void *a
 		request_requeue(s, req, true);
 		break;
 	case SENSE_ATTENTION:
+		s->cache_lives++;
 		request_requeue(s, req, false);
 		probe_start(s);
 		break;
@@ -415,6 +428,7 @@ void command_recover(struct iscsi_initiator *s)
 	struct iscsi_op *op;
 	struct blk_req *req;
 
+	s->cache_lives++;
 	while ((op = s->in_flight_head) != NULL) {
 		int status = op->abandon_status;
 

@@ -93,13 +93,15 @@ static const struct probe_step {
 	{SERVICE_ACTION_IN_16, 0, false, false, 32, got_capacity},
 };
 
-/* The LUN that answers must be the one that was there before: guests hold state about it. */
-static bool same_unit(const struct lun *lun, const struct lun_identity *now)
+/* The LUN that answers must be the one that was there before: guests hold state about it, and requests wait in its blocks. */
+static bool same_unit(const struct lun *lun, const struct lun_identity *now, uint32_t block_bytes)
 {
 	const struct lun_identity *was = &lun->id;
 
 	if (!lun->identified)
 		return true;
+	if (lun->blk.block_bytes != block_bytes)
+		return false;
 	if (was->naa_bytes || now->naa_bytes)
 		return was->naa_bytes == now->naa_bytes && memcmp(was->naa, now->naa, was->naa_bytes) == 0;
 	return strcmp(was->serial, now->serial) == 0 && strcmp(was->product, now->product) == 0;
@@ -143,9 +145,10 @@ static void probe_apply(struct iscsi_initiator *s)
 static void probe_finish(struct iscsi_initiator *s)
 {
 	s->probe.running = false;
-	if (!same_unit(&s->lun, &s->probe.id)) {
-		session_fail(s, true, "LUN %u is another disk now (serial \"%s\", was \"%s\"): not used, to protect its data",
-			s->config.lun, s->probe.id.serial, s->lun.id.serial);
+	if (!same_unit(&s->lun, &s->probe.id, s->probe.capacity.block_bytes)) {
+		session_fail(s, true,
+			"LUN %u is another disk now (serial \"%s\", %u-byte blocks; was \"%s\", %u): not used, to protect its data",
+			s->config.lun, s->probe.id.serial, s->probe.capacity.block_bytes, s->lun.id.serial, s->lun.blk.block_bytes);
 		return;
 	}
 	probe_apply(s);
@@ -162,16 +165,6 @@ static void probe_next(struct iscsi_initiator *s)
 	probe_step(s);
 }
 
-/* Bytes of data that came: what was asked for minus the residual. */
-static size_t data_bytes(const struct scsi_task *task)
-{
-	size_t asked = (size_t)task->expxferlen;
-
-	if (task->residual_status != SCSI_RESIDUAL_UNDERFLOW)
-		return asked;
-	return task->residual > asked ? 0 : asked - task->residual;
-}
-
 static void probe_done(struct iscsi_context *ctx, int status, void *data, void *arg)
 {
 	struct iscsi_op *op = arg;
@@ -184,7 +177,7 @@ static void probe_done(struct iscsi_context *ctx, int status, void *data, void *
 		return;
 	op->task.xfer_dir = SCSI_XFER_NONE; /* a short answer is no error here */
 	v = command_verdict(status, &op->task);
-	bytes = data_bytes(&op->task);
+	bytes = v.action == SENSE_OK ? (size_t)op->task.datain.size : 0; /* into probe.buffer: no more than was asked for */
 	command_op_put(op);
 	if (v.action == SENSE_OK) {
 		if (step->got(s, bytes) == 0)

@@ -79,6 +79,7 @@ struct iscsi_initiator {
 	char failed_text[STORAGE_LINK_TEXT_MAX];
 	bool unit_waits; /* the LUN says that it cannot work now; logged */
 	uint64_t seq;
+	uint64_t cache_lives; /* counts what may have cost the target its write cache: lost connections, unit attentions */
 	struct blk_queue waiting;
 	struct iscsi_op *in_flight_head, *in_flight_tail;
 	struct hv_slab ops;

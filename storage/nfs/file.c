@@ -196,10 +196,16 @@ static bool verifier_same(struct nfs_file *f, const char *verifier)
 	return true;
 }
 
+/* Only what says so is stable (RFC 1813 section 3.3.7). */
+static bool is_stable(const WRITE3resok *ok)
+{
+	return ok->committed == DATA_SYNC || ok->committed == FILE_SYNC;
+}
+
 static void write_taken(struct nfs_file *f, struct nfs_write *w, const WRITE3resok *ok)
 {
 	w->progress += ok->count;
-	w->part_unstable |= ok->committed == UNSTABLE;
+	w->part_unstable |= !is_stable(ok);
 	if (w->progress < w->bytes) { /* a short write: the rest follows */
 		log_set_state(&f->log, w, WRITE_PENDING);
 		return;
@@ -230,9 +236,11 @@ static void write_reply(struct nfs_op *op, void *data)
 	rpc_op_put(op);
 	if (v.action == STATUS_OK && (!ok->count || ok->count > w->bytes - w->progress))
 		v = (struct status_verdict){STATUS_RETRY, -EIO, "impossible answer to WRITE"};
+	if (v.action == STATUS_OK && w->sync && !is_stable(ok))
+		v = (struct status_verdict){STATUS_RETRY, -EIO, "the server did not make a FILE_SYNC write stable"};
 	if (v.action != STATUS_OK)
 		write_failed(f, w, &v);
-	else if (ok->committed == UNSTABLE && !verifier_same(f, ok->verf))
+	else if (!is_stable(ok) && !verifier_same(f, ok->verf))
 		nfs_fail(f->n, false, "the server has restarted (write verifier changed)"); /* stays SENT: replayed */
 	else
 		write_taken(f, w, ok);
@@ -278,16 +286,25 @@ static bool log_send(struct nfs_file *f)
 
 /* ---- flush ---- */
 
+static void flushes_fail(struct blk_queue *queue, int status)
+{
+	for (struct blk_req *req = queue->head; req; req = req->next)
+		req->scratch[STORAGE_SCRATCH_STATUS] = (uint64_t)(int64_t)status;
+}
+
+/* Ends them; a loss is told to every flush that was there when it was noticed: each of them promises the same data. */
 static void flushes_end(struct nfs_file *f, struct blk_queue *queue)
 {
 	struct blk_req *req;
 
-	while ((req = queue->head) != NULL) {
-		int status = f->log.error;
-
+	if (f->log.error && queue->head) {
+		flushes_fail(&f->flush_new, f->log.error);
+		flushes_fail(&f->flush_sent, f->log.error);
 		f->log.error = 0;
+	}
+	while ((req = queue->head) != NULL) {
 		blk_queue_remove(queue, req);
-		blk_complete(req, status);
+		blk_complete(req, (int)(int64_t)req->scratch[STORAGE_SCRATCH_STATUS]);
 	}
 }
 
@@ -367,7 +384,8 @@ static void flush_issue(struct nfs_file *f, bool room_wanted)
 		flushes_end(f, &f->flush_new); /* all that was done is stable */
 		return;
 	}
-	if (!f->flush_new.head && !room_wanted && log->used < NFS_LOG_BYTES / 2 && hv_now_ns() - log->oldest_ns < COMMIT_AGE_NS)
+	if (!f->flush_new.head && !room_wanted && !f->closing && log->used < NFS_LOG_BYTES / 2 &&
+		hv_now_ns() - log->oldest_ns < COMMIT_AGE_NS)
 		return;
 	if (log->commit_not_before_ns <= hv_now_ns())
 		commit_send(f);
@@ -535,9 +553,11 @@ static void file_close(struct blk_dev *dev)
 	for (op = n->in_flight_head; op && op->file != f; op = op->next)
 		;
 	if (op || f->log.unstable || f->log.replaying) {
-		/* Answers will come that name it, or it still holds what the server may forget: it lingers until it is clean (file_tick).
-		 */
-		f->closing = true;
+		/* Answers will come that name it, or it holds what the server may forget: it lingers until it is clean (file_tick). */
+		if (!f->closing) {
+			f->closing = true;
+			file_issue(f); /* its COMMIT */
+		}
 		return;
 	}
 	while (*at != f)

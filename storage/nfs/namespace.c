@@ -271,6 +271,27 @@ static int file_make(struct nfs_initiator *n, const char *path, unsigned flags, 
 	return 0;
 }
 
+static bool lingers(const struct nfs_initiator *n, const struct nfs_handle *handle)
+{
+	for (const struct nfs_file *f = n->files; f; f = f->next)
+		if (f->closing && f->handle.bytes == handle->bytes && memcmp(f->handle.data, handle->data, handle->bytes) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * A file that was closed with writes that are not stable yet: it may have to send them again, which must not happen behind the back of a
+ * new user's writes and reads.
+ */
+static int wait_stable(struct nfs_initiator *n, const struct nfs_handle *handle, uint64_t deadline_ns)
+{
+	int err = 0;
+
+	while (!err && lingers(n, handle))
+		err = n->link.state == STORAGE_LINK_CLOSED ? trace_error(-ESHUTDOWN) : wait_again(deadline_ns);
+	return err;
+}
+
 static int namespace_open(struct file_store *store, const char *path, unsigned flags, struct file **out, uint64_t deadline_ns)
 {
 	struct nfs_initiator *n = from_store(store);
@@ -279,6 +300,8 @@ static int namespace_open(struct file_store *store, const char *path, unsigned f
 	struct nfs_file *f = NULL;
 	int err = walk(n, path, NULL, &handle, deadline_ns);
 
+	if (!err)
+		err = wait_stable(n, &handle, deadline_ns);
 	if (!err)
 		err = attributes(n, &handle, &c, deadline_ns);
 	if (!err && !c.regular)

@@ -19,6 +19,7 @@ enum storage_scratch {
 	STORAGE_SCRATCH_RETRIES,    /* low 32 bits: bounded retries; high: waits */
 	STORAGE_SCRATCH_NOT_BEFORE, /* hv_now_ns() before which it is not sent again; 0 = at once */
 	STORAGE_SCRATCH_OP,         /* the command slot that carries it, NULL while it waits */
+	STORAGE_SCRATCH_STATUS,     /* with which it will end, once that is known; 0 = as it goes */
 };
 
 static inline void blk_queue_push(struct blk_queue *q, struct blk_req *req)

@@ -131,6 +131,8 @@ static int do_write(struct rpc_context *rpc, struct rpc_msg *call, void *opaque)
 		if (count > 512 && every(fake_nfsd_faults.short_every))
 			count /= 2;
 		ok->committed = args->stable != UNSTABLE || every(fake_nfsd_faults.sync_every) ? FILE_SYNC : UNSTABLE;
+		if (fake_nfsd_faults.never_stable)
+			ok->committed = UNSTABLE;
 		memcpy(cache + args->offset, args->data.data_val, count);
 		if (ok->committed == FILE_SYNC)
 			memcpy(stable + args->offset, args->data.data_val, count);

@@ -15,6 +15,7 @@ struct fake_nfsd_faults {
 	unsigned short_every;   /* every n-th READ and WRITE moves half of what was asked */
 	unsigned sync_every;    /* every n-th UNSTABLE write is answered FILE_SYNC */
 	bool swallow;           /* calls are read and never answered */
+	bool never_stable;      /* FILE_SYNC writes are answered UNSTABLE, against the protocol */
 	uint32_t write_status;  /* when not 0: the answer to every WRITE */
 	uint32_t commit_status; /* likewise COMMIT */
 	uint32_t read_status;   /* likewise READ */

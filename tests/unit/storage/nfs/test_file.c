@@ -78,6 +78,11 @@ static void note_end(struct blk_req *req, int status)
 	end_status = status;
 }
 
+static void note_status(struct blk_req *req, int status)
+{
+	*(int *)req->owner = status;
+}
+
 static int run_one(uint8_t op, uint8_t flags, uint64_t offset, void *data, uint32_t len, unsigned turns)
 {
 	static struct hv_seg seg;
@@ -196,6 +201,58 @@ static void test_commit_refused_is_told(void **state)
 	assert_int_equal(run_one(BLK_WRITE, 0, 0, buffer, BLOCK, 100000), 0);
 	fake_nfsd_faults.commit_status = 5;
 	assert_int_equal(run_one(BLK_FLUSH, 0, 0, NULL, 0, 100000), -EIO);
+}
+
+/* Flushes that were there when a loss was noticed promise the same data: all of them tell, and no later one. */
+static void test_loss_is_told_by_every_flush(void **state)
+{
+	struct blk_req flush[3];
+	int status[3] = {1, 1, 1};
+
+	assert_int_equal(run_one(BLK_WRITE, 0, 0, buffer, BLOCK, 100000), 0);
+	fake_nfsd_faults.commit_status = 5;
+	for (unsigned i = 0; i < 3; i++) {
+		flush[i] = (struct blk_req){.op = BLK_FLUSH, .done = note_status, .owner = &status[i]};
+		assert_int_equal(blk_submit(&file->blk, &flush[i]), 0);
+	}
+	for (unsigned i = 0; i < 100000 && (status[0] == 1 || status[1] == 1 || status[2] == 1); i++)
+		turn();
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(status[i], -EIO);
+	fake_nfsd_faults.commit_status = 0;
+	assert_int_equal(run_one(BLK_FLUSH, 0, 0, NULL, 0, 100000), 0);
+}
+
+/* A server that does not make a stable write stable: no such write ends well. */
+static void test_fua_answered_unstable(void **state)
+{
+	fake_nfsd_faults.never_stable = true;
+	assert_int_equal(run_one(BLK_WRITE, BLK_F_FUA, 0, buffer, BLOCK, 3000000), -EIO);
+	fake_nfsd_faults.never_stable = false;
+	assert_int_equal(run_one(BLK_WRITE, BLK_F_FUA, 0, buffer, BLOCK, 100000), 0);
+}
+
+/* Closed with a write that is not stable, opened again, and the server forgets: the old write must not land over the new one. */
+static void test_reopened_before_it_is_stable(void **state)
+{
+	memset(buffer, 0x31, BLOCK);
+	assert_int_equal(run_one(BLK_WRITE, 0, 0, buffer, BLOCK, 100000), 0);
+	file->blk.ops->close(&file->blk);
+	file = NULL;
+	open_status = 1;
+	assert_int_equal(hv_fiber_spawn("open", opener, NULL, 0), 0);
+	for (unsigned i = 0; i < 3000000 && open_status == 1; i++)
+		turn();
+	assert_int_equal(open_status, 0);
+	assert_int_equal(fake_nfsd_stable()[0], 0x31);
+	memset(buffer, 0x32, BLOCK);
+	assert_int_equal(run_one(BLK_WRITE, 0, 0, buffer, BLOCK, 100000), 0);
+	assert_int_equal(run_one(BLK_FLUSH, 0, 0, NULL, 0, 100000), 0);
+	fake_nfsd_crash(true, false);
+	assert_int_equal(run_one(BLK_READ, 0, 0, buffer, BLOCK, 3000000), 0);
+	assert_int_equal(run_one(BLK_FLUSH, 0, 0, NULL, 0, 100000), 0);
+	assert_int_equal(buffer[0], 0x32);
+	assert_int_equal(fake_nfsd_stable()[0], 0x32);
 }
 
 static void test_stale_handle(void **state)
@@ -397,6 +454,9 @@ int main(void)
 		T(test_errors_reach_the_request),
 		T(test_lost_write_is_told_by_flush),
 		T(test_commit_refused_is_told),
+		T(test_loss_is_told_by_every_flush),
+		T(test_fua_answered_unstable),
+		T(test_reopened_before_it_is_stable),
 		T(test_stale_handle),
 		T(test_deadline_and_cancel),
 		T(test_past_the_end_reads_zero),
