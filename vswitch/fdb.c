@@ -17,7 +17,7 @@
 #include <hv/rand.h>
 #include <string.h>
 
-#define FDB_BYTES (2 * FDB_TABLE * sizeof(uint64_t) + FDB_SLOTS / FDB_WINDOW * sizeof(uint16_t))
+#define FDB_BYTES ((2 * FDB_TABLE + 1) * sizeof(uint64_t) + FDB_SLOTS / FDB_WINDOW * sizeof(uint16_t))
 
 static uint16_t *spilled_of(const struct fdb *f, uint32_t first)
 {
@@ -48,11 +48,11 @@ uint32_t fdb_find_far(const struct fdb *f, uint64_t key, uint32_t first)
 	return window_find(f, second_place(f, key), key);
 }
 
-uint64_t fdb_find_far_entry(const struct fdb *f, uint64_t key)
+uint64_t fdb_view_find_far(const struct fdb *f, uint64_t key)
 {
 	uint32_t slot = fdb_find_far(f, key, fdb_first(f, key));
 
-	return slot == FDB_NONE ? FDB_NO_ENTRY : f->entry[slot];
+	return slot == FDB_NONE ? FDB_ABSENT : slot;
 }
 
 static bool is_static(const struct fdb *f, uint32_t slot)
@@ -145,7 +145,8 @@ int fdb_create(struct fdb *f)
 		return trace_error(-ENOMEM);
 	f->key = (uint64_t *)memory;
 	f->entry = f->key + FDB_TABLE;
-	f->spilled = (uint16_t *)(f->entry + FDB_TABLE);
+	f->entry[FDB_ABSENT] = FDB_NO_ENTRY;
+	f->spilled = (uint16_t *)(f->entry + FDB_TABLE + 1);
 	hv_random(&f->multiplier, sizeof(f->multiplier));
 	f->multiplier |= 1;
 	return 0;

@@ -8,6 +8,7 @@
 #define FDB_SLOTS 32768u /* power of two */
 #define FDB_WINDOW 8u    /* an address lies in one of so many slots from its first, or its second, place on */
 #define FDB_TABLE (FDB_SLOTS + FDB_WINDOW)
+#define FDB_ABSENT FDB_TABLE     /* a slot without key, for what is not in the table */
 #define FDB_LEARNED_MAX 16384u   /* half of the slots: two windows then nearly always have room */
 #define FDB_LEARN_PER_TICK 4096u /* new or moved addresses per second: a flood of sources cannot churn the table */
 #define FDB_STATIC UINT32_MAX    /* stamp of an entry that neither ages nor moves */
@@ -18,7 +19,7 @@
 /* Keys and entries lie in arrays of their own: a lookup is a multiplication, an exclusive or, a shift and a comparison. */
 struct fdb {
 	uint64_t *key;       /* [FDB_TABLE], 0 = free */
-	uint64_t *entry;     /* [FDB_TABLE], fdb_entry; right behind the keys */
+	uint64_t *entry;     /* [FDB_TABLE + 1], fdb_entry; right behind the keys */
 	uint64_t multiplier; /* secret and odd: outsiders cannot aim at one place */
 	uint32_t tick;       /* seconds */
 	uint16_t *spilled;   /* [FDB_SLOTS / FDB_WINDOW], by first place: addresses that lie in their second window */
@@ -84,9 +85,10 @@ void fdb_tick(struct fdb *f, uint32_t ageing_s);
 /* Both halves of the product: addresses in a row (a rack of one vendor's NICs) would lie in few places by one of them alone. */
 static HV_ALWAYS_INLINE uint64_t fdb_hash(uint64_t multiplier, uint64_t key)
 {
-	unsigned __int128 product = (unsigned __int128)key * multiplier;
+	uint64_t low = key, high;
 
-	return (uint64_t)product ^ (uint64_t)(product >> 64);
+	__asm__("mulq %2" : "+a"(low), "=d"(high) : "r"(multiplier) : "cc"); /* of an __int128 gcc 12 stores both halves */
+	return low ^ high;
 }
 
 /* An address's first place: the top bits of the hash. */
@@ -100,9 +102,9 @@ static HV_ALWAYS_INLINE uint32_t fdb_first(const struct fdb *f, uint64_t key)
 	return (uint32_t)fdb_place(f->multiplier, key);
 }
 
-/* The rest of fdb_find. */
+/* The rest of fdb_find, and of fdb_view_find. */
 uint32_t fdb_find_far(const struct fdb *f, uint64_t key, uint32_t first);
-uint64_t fdb_find_far_entry(const struct fdb *f, uint64_t key);
+uint64_t fdb_view_find_far(const struct fdb *f, uint64_t key);
 
 /* What a look-up needs, copied for a burst, so that it stays in registers. */
 struct fdb_view {
@@ -116,16 +118,29 @@ static HV_ALWAYS_INLINE struct fdb_view fdb_view(const struct fdb *f)
 	return (struct fdb_view){f, f->key, f->multiplier};
 }
 
-/* The entry of key; FDB_NO_ENTRY: there is none. */
+/* The slot of key, or FDB_ABSENT, whose entry is FDB_NO_ENTRY. Nearly always it is at the first place of key, or next to it. */
 static HV_ALWAYS_INLINE uint64_t fdb_view_find(const struct fdb_view *w, uint64_t key)
 {
-	const uint64_t *k = w->key + fdb_place(w->multiplier, key);
+	uint64_t place = fdb_place(w->multiplier, key);
 
-	if (HV_LIKELY(k[0] == key))
-		return k[FDB_TABLE];
-	if (HV_LIKELY(k[1] == key))
-		return k[FDB_TABLE + 1];
-	return fdb_find_far_entry(w->fdb, key);
+	if (HV_LIKELY(w->key[place] == key))
+		return place;
+	__asm__("" : "+r"(place)); /* keeps gcc from computing what is rare before the comparison */
+	return HV_LIKELY(w->key[++place] == key) ? place : fdb_view_find_far(w->fdb, key);
+}
+
+static HV_ALWAYS_INLINE uint64_t fdb_view_entry(const struct fdb_view *w, uint64_t slot)
+{
+	return w->key[slot + FDB_TABLE];
+}
+
+/* The port alone: the entry's low half. */
+static HV_ALWAYS_INLINE unsigned fdb_view_port(const struct fdb_view *w, uint64_t slot)
+{
+	uint16_t port;
+
+	__builtin_memcpy(&port, &w->key[slot + FDB_TABLE], sizeof(port));
+	return port;
 }
 
 static HV_ALWAYS_INLINE uint32_t fdb_find(const struct fdb *f, uint64_t key)

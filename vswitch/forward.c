@@ -21,10 +21,10 @@
 
 static void port_deliver(struct vsw_port *p)
 {
-	uint32_t staged = p->staged, n = staged, bytes = p->stage_mixed ? 0 : p->stage_bytes;
+	unsigned staged = (unsigned)p->staged, n = staged, bytes = p->stage_mixed ? 0 : p->stage_payload + staged * ETH_HEADER_LEN;
 
 	p->staged = 0;
-	p->stage_bytes = 0;
+	p->stage_payload = 0;
 	p->stage_mixed = false;
 	if (HV_UNLIKELY(p->filters_out)) {
 		n = vsw_filters_out(p, p->stage, n);
@@ -34,7 +34,7 @@ static void port_deliver(struct vsw_port *p)
 		p->deliver(p, p->stage, n, bytes);
 }
 
-uint32_t vsw_stage_turn(struct vsw_port *out)
+unsigned vsw_stage_turn(struct vsw_port *out)
 {
 	struct vsw *v = out->sw->v;
 
@@ -238,72 +238,92 @@ void vsw_input(struct vsw_port *in, struct rte_mbuf **frames, unsigned n)
 
 /* A burst's view of the sender. */
 struct sender {
-	struct vsw *v;
+	const struct vsw_reach *reach;
 	struct fdb_view fdb;
-	uint64_t source; /* its own address, as vsw_key_source has it */
-	uint64_t bytes;  /* what the short path took */
+	__m128i wanted;   /* what is_plain_own wants to see */
+	uint64_t payload; /* the bytes behind the Ethernet headers */
 	uint64_t domain;
 };
+
+/* 16-bit words of an mbuf's data_off, refcnt, nb_segs, port, ol_flags in 4; and of a frame's addresses: the source is in words 3 to 5. */
+#define SOURCE_WORDS (1 << 3 | 1 << 4 | 1 << 5)
+
+static __m128i own_plain(uint64_t mac)
+{
+	return _mm_set_epi64x((long long)(mac >> 16), (long long)(VSW_PLAIN_SHAPE | mac << 48));
+}
+
+/* Is the frame plain (vsw_is_plain), and from the port's own address? One test for both. */
+static HV_ALWAYS_INLINE bool is_plain_own(const struct sender *s, const struct rte_mbuf *m, const uint8_t *eth)
+{
+	__m128i meta = _mm_loadu_si128((const __m128i *)&m->rearm_data), header = _mm_loadu_si128((const __m128i *)eth);
+	__m128i differs = _mm_xor_si128(_mm_blend_epi16(meta, header, SOURCE_WORDS), s->wanted);
+
+	return _mm_testz_si128(differs, _mm_set_epi64x((long long)(VSW_NOT_PLAIN | 0xffffffff), -1));
+}
+_Static_assert(!(VSW_NOT_PLAIN & 0xffffffff), "words 4 and 5 are free for the source");
 
 /* Takes the frame when it is plain, from the port's own address, to a known one, and not too long. */
 static HV_ALWAYS_INLINE bool short_path(struct sender *s, struct rte_mbuf *m)
 {
 	const uint8_t *eth = vsw_plain_data(m);
-	uint32_t len = m->pkt_len;
+	uint32_t payload = m->pkt_len - ETH_HEADER_LEN;
 	struct vsw_port *out;
 
-	if (HV_UNLIKELY(!vsw_is_plain(m) || vsw_key_source(eth, 0) != s->source))
+	if (HV_UNLIKELY(!is_plain_own(s, m, eth)))
 		return false;
-	out = vsw_plain_port(s->v, &s->fdb, vsw_key_destination(eth, s->domain));
-	if (HV_UNLIKELY(len >= out->frame_limit))
+	out = vsw_plain_port(s->reach, &s->fdb, vsw_plain_key(eth, s->domain));
+	if (HV_UNLIKELY(payload >= out->payload_limit))
 		return false;
-	vsw_stage(out, m, len);
-	s->bytes += len;
+	vsw_stage(out, m, payload);
+	s->payload += payload;
 	return true;
 }
 
 /*
- * In v->out, while frames of `in` are looked up: the outside is beyond its uplink, and its own address is nowhere for it (the careful path
- * drops such frames).
+ * In the reach of local ports, while frames of `in` are looked up: the outside is beyond its uplink, and its own address is nowhere for it
+ * (the careful path drops such frames).
  */
-static void view_from(struct vsw_port *in)
+static void reach_from(struct vsw_port *in)
 {
 	struct vsw *v = in->sw->v;
 
-	v->out[VSW_PORT_OUTSIDE] = in->uplink && !(in->flags & VSW_PF_HASHED) ? in->uplink : &v->nowhere;
-	v->out[in->index] = &v->nowhere;
+	v->local.out[VSW_PORT_OUTSIDE] = in->uplink && !(in->flags & VSW_PF_HASHED) ? in->uplink : &v->nowhere;
+	v->local.out[in->index] = &v->nowhere;
 }
 
-static void view_end(struct vsw_port *in)
+static void reach_end(struct vsw_port *in)
 {
 	struct vsw *v = in->sw->v;
 
-	v->out[VSW_PORT_OUTSIDE] = &v->nowhere;
-	v->out[in->index] = in;
+	v->local.out[VSW_PORT_OUTSIDE] = &v->nowhere;
+	v->local.out[in->index] = in;
 }
 
 static __attribute__((noinline)) void input_plain(struct vsw_port *in, struct rte_mbuf **frames, unsigned n)
 {
 	struct sender s = {
-		.v = in->sw->v,
+		.reach = &in->sw->v->local,
 		.fdb = fdb_view(&in->sw->fdb),
-		.source = fdb_key(in->mac, 0),
+		.wanted = own_plain(in->mac),
 		.domain = in->domain,
 	};
 
-	view_from(in);
+	__asm__("" : "+r"(s.reach)); /* a pointer, not a sum that is computed for each frame */
+	reach_from(in);
+#pragma GCC unroll 2
 	for (unsigned i = 0; i < n; i++) {
 		struct rte_mbuf *m = frames[i];
 
 		m->vlan_tci = (uint16_t)s.domain;
 		if (HV_LIKELY(short_path(&s, m)))
 			continue;
-		s.bytes += m->pkt_len;
+		s.payload += m->pkt_len - ETH_HEADER_LEN;
 		vsw_forward(in, m);
 	}
-	view_end(in);
+	reach_end(in);
 	in->count.in_frames += n;
-	in->count.in_bytes += s.bytes;
+	in->count.in_bytes += s.payload + (uint64_t)n * ETH_HEADER_LEN;
 	in->count.in_bursts++;
 }
 

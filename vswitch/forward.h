@@ -12,6 +12,8 @@
 
 #include "vlan.h"
 
+#include <smmintrin.h>
+
 /* What a frame on the short path has none of. */
 #define VSW_NOT_PLAIN (RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)
 /* The fields of vsw_is_plain: data where mbufs begin, one owner, one segment; `port` is left out. */
@@ -20,21 +22,22 @@
 /* The careful path of one frame; its domain is in vlan_tci. */
 void vsw_forward(struct vsw_port *in, struct rte_mbuf *m);
 /* The first frame of a round for this port, or its stage is full: makes room. Returns the frames staged: none. */
-uint32_t vsw_stage_turn(struct vsw_port *out);
+unsigned vsw_stage_turn(struct vsw_port *out);
 
-static HV_ALWAYS_INLINE bool vsw_is_plain(const struct rte_mbuf *m)
+/* Is the frame plain, and are none of these flags set? `flags`: VSW_NOT_PLAIN and what else the caller cannot have. */
+static HV_ALWAYS_INLINE bool vsw_is_plain(const struct rte_mbuf *m, uint64_t flags)
 {
-	uint64_t shape; /* data_off, refcnt, nb_segs, port */
-	uint32_t flags; /* all of VSW_NOT_PLAIN are in this half */
+	/* data_off, refcnt, nb_segs, port; ol_flags: all in one test */
+	__m128i is = _mm_loadu_si128((const __m128i *)&m->rearm_data);
+	__m128i differs = _mm_xor_si128(is, _mm_set_epi64x(0, (long long)VSW_PLAIN_SHAPE));
 
-	__builtin_memcpy(&shape, &m->rearm_data, sizeof(shape));
-	__builtin_memcpy(&flags, (const uint8_t *)&m->ol_flags + sizeof(flags), sizeof(flags));
-	return shape << 16 == VSW_PLAIN_SHAPE << 16 && !(flags & VSW_NOT_PLAIN >> 32);
+	return _mm_testz_si128(differs, _mm_set_epi64x((long long)flags, 0x0000ffffffffffff));
 }
 _Static_assert(offsetof(struct rte_mbuf, data_off) == offsetof(struct rte_mbuf, rearm_data) &&
 		       offsetof(struct rte_mbuf, refcnt) == offsetof(struct rte_mbuf, data_off) + 2 &&
 		       offsetof(struct rte_mbuf, nb_segs) == offsetof(struct rte_mbuf, refcnt) + 2 &&
-		       offsetof(struct rte_mbuf, port) == offsetof(struct rte_mbuf, nb_segs) + 2 && !(uint32_t)VSW_NOT_PLAIN,
+		       offsetof(struct rte_mbuf, port) == offsetof(struct rte_mbuf, nb_segs) + 2 &&
+		       offsetof(struct rte_mbuf, ol_flags) == offsetof(struct rte_mbuf, rearm_data) + 8,
 	"vsw_is_plain reads them at once");
 
 /* The first byte of a plain frame. */
@@ -43,46 +46,67 @@ static HV_ALWAYS_INLINE uint8_t *vsw_plain_data(const struct rte_mbuf *m)
 	return (uint8_t *)m->buf_addr + RTE_PKTMBUF_HEADROOM;
 }
 
-/* The keys of a frame's addresses in the MAC table. @pre 16 readable bytes */
-static HV_ALWAYS_INLINE uint64_t vsw_key_destination(const uint8_t *eth, uint64_t domain)
+/* The frame begins one tag later. @pre it is longer than that */
+static HV_ALWAYS_INLINE void vsw_plain_untagged(struct rte_mbuf *m)
 {
-	uint64_t bytes;
+	uint32_t begin = (RTE_PKTMBUF_HEADROOM + VLAN_TAG_LEN) | 1u << 16; /* data_off; refcnt stays what it is: one instruction less */
 
-	__builtin_memcpy(&bytes, eth, sizeof(bytes));
-	return bytes << 16 | domain;
+	__builtin_memcpy(&m->data_off, &begin, sizeof(begin));
+	m->pkt_len -= VLAN_TAG_LEN;
+	m->data_len -= VLAN_TAG_LEN;
 }
 
-static HV_ALWAYS_INLINE uint64_t vsw_key_source(const uint8_t *eth, uint64_t domain)
+/* Puts a tag in. */
+static HV_ALWAYS_INLINE void vsw_plain_tag(struct rte_mbuf *m, uint32_t tag)
 {
-	uint64_t bytes;
+	uint32_t begin = (RTE_PKTMBUF_HEADROOM - VLAN_TAG_LEN) | 1u << 16; /* as above */
 
-	__builtin_memcpy(&bytes, eth + 4, sizeof(bytes));
-	return (bytes & ~0xffffull) | domain;
+	vsw_addresses_down(vsw_plain_data(m), tag);
+	__builtin_memcpy(&m->data_off, &begin, sizeof(begin));
+	m->pkt_len += VLAN_TAG_LEN;
+	m->data_len += VLAN_TAG_LEN;
+}
+
+/*
+ * The keys of a plain frame's addresses in the MAC table: the address with the two bytes in front of it, which the domain replaces.
+ * @pre domain < 65536
+ */
+static HV_ALWAYS_INLINE uint64_t vsw_plain_key(const uint8_t *address, uint64_t domain)
+{
+	uint64_t key;
+
+	__builtin_memcpy(&key, address - 2, sizeof(key));
+	__asm__("movw %w1, %w0" : "+r"(key) : "r"(domain)); /* gcc would take two more to mask and to combine */
+	return key;
 }
 
 /* Where plain frames for a known unicast address go; `nowhere` for all that the short path does not know. */
-static HV_ALWAYS_INLINE struct vsw_port *vsw_plain_port(struct vsw *v, const struct fdb_view *fdb, uint64_t key)
+static HV_ALWAYS_INLINE struct vsw_port *vsw_plain_port(const struct vsw_reach *reach, const struct fdb_view *fdb, uint64_t key)
 {
-	return v->out[fdb_entry_port(fdb_view_find(fdb, key))];
+	return reach->out[fdb_view_port(fdb, fdb_view_find(fdb, key))];
 }
-_Static_assert(FDB_NO_PORT == VSW_PORT_UNKNOWN, "v->out has it");
+_Static_assert(FDB_NO_PORT == VSW_PORT_UNKNOWN, "vsw_reach has it");
 
-static HV_ALWAYS_INLINE void vsw_stage(struct vsw_port *out, struct rte_mbuf *m, uint32_t len)
+static HV_ALWAYS_INLINE void vsw_stage(struct vsw_port *out, struct rte_mbuf *m, uint32_t payload)
 {
-	uint32_t n = out->staged;
+	uint64_t n = out->staged;
 
 	if (HV_UNLIKELY(n % VSW_BURST == 0))
 		n = vsw_stage_turn(out);
 	out->stage[n] = m;
 	out->staged = n + 1;
-	out->stage_bytes += len;
+	out->stage_payload += payload;
 }
 
-/* Copies n pointers; both arrays have room for an even number. */
+/* Copies n pointers; both arrays have room for a multiple of VSW_COPY. */
+#define VSW_COPY 8
 static HV_ALWAYS_INLINE void vsw_copy_frames(struct rte_mbuf **to, struct rte_mbuf *const *from, unsigned n)
 {
-	for (unsigned i = 0; i < n; i += 2)
-		__builtin_memcpy(to + i, from + i, sizeof(struct vsw_16));
+	for (struct rte_mbuf *const *end = from + n; from < end; from += VSW_COPY, to += VSW_COPY) {
+#pragma GCC unroll 4
+		for (unsigned k = 0; k < VSW_COPY; k += 2)
+			_mm_storeu_si128((__m128i *)(to + k), _mm_loadu_si128((const __m128i *)(from + k)));
+	}
 }
 
 #endif

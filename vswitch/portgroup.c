@@ -76,6 +76,15 @@ static int port_slot(struct vsw *v, uint16_t *index)
 	return trace_error(-ENOSPC);
 }
 
+void vsw_port_set_reach(struct vsw_port *p, bool there)
+{
+	struct vsw *v = p->sw->v;
+
+	v->local.out[p->index] = there ? p : &v->nowhere;
+	for (unsigned k = 0; k < VSW_MAX_UPLINKS; k++)
+		v->from_uplink[k].out[p->index] = there && p->accepts & 1u << k ? p : &v->nowhere;
+}
+
 int vsw_port_add(struct vsw *v, struct vsw_port *p)
 {
 	int err = port_slot(v, &p->index);
@@ -86,7 +95,6 @@ int vsw_port_add(struct vsw *v, struct vsw_port *p)
 	if (!p->filter)
 		return trace_error(-ENOMEM);
 	v->ports[p->index] = p;
-	v->out[p->index] = p;
 	v->port_count = HV_MAX(v->port_count, p->index + 1u);
 	if (p->portgroup) {
 		p->bit = VSW_BIT_LOCAL;
@@ -111,7 +119,7 @@ void vsw_port_remove(struct vsw_port *p)
 	}
 	fdb_remove_port(&p->sw->fdb, p->index);
 	v->ports[p->index] = NULL;
-	v->out[p->index] = &v->nowhere;
+	vsw_port_set_reach(p, false);
 	vsw_mirrors_update(v);
 	hv_contig_free(p->filter, sizeof(*p->filter));
 	p->filter = NULL;
@@ -121,7 +129,6 @@ void vsw_port_set_mtu(struct vsw_port *p, uint16_t mtu)
 {
 	p->mtu = mtu;
 	p->payload_limit = mtu + 1u;
-	p->frame_limit = p->payload_limit + ETH_HEADER_LEN;
 }
 
 struct vsw_port *vsw_trunk_owner(const struct vsw_switch *sw, uint64_t mac, uint16_t domain)

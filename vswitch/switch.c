@@ -205,8 +205,11 @@ int vsw_create(const struct vsw_config *config, unsigned core, struct vsw **out)
 	if (!v)
 		return trace_error(-ENOMEM);
 	v->core = core;
-	for (unsigned i = 0; i < HV_ARRAY_LEN(v->out); i++)
-		v->out[i] = &v->nowhere;
+	for (unsigned i = 0; i < HV_ARRAY_LEN(v->local.out); i++) {
+		v->local.out[i] = &v->nowhere;
+		for (unsigned k = 0; k < VSW_MAX_UPLINKS; k++)
+			v->from_uplink[k].out[i] = &v->nowhere;
+	}
 	err = pools_create(v);
 	if (err)
 		goto free_vsw;

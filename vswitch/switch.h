@@ -108,10 +108,9 @@ enum vsw_filter_bit {
 
 struct vsw_port {
 	/* Per frame. */
-	uint32_t staged;        /* frames in stage; forward.h */
+	uint64_t staged;        /* frames in stage; forward.h */
 	uint32_t payload_limit; /* plain frames with so many bytes behind the Ethernet header, or more, need a closer look: MTU + 1 */
-	uint32_t frame_limit;   /* the same with the header */
-	uint32_t stage_bytes;   /* of the plain ones there */
+	uint32_t stage_payload; /* of the plain ones there: their bytes behind the Ethernet headers */
 	bool stage_mixed;       /* some staged frame is not plain (vsw_is_plain) */
 	uint16_t index, flags;
 	uint16_t domain; /* id; an uplink's or trunk's frames tell by their tag */
@@ -205,12 +204,19 @@ struct vsw_switch {
 	uint16_t domain_of[VSW_VLAN_MAX + 1]; /* VLAN -> domain id */
 };
 
+/*
+ * Whom plain unicast of one origin reaches: by the MAC table's port, which may be one of the special ones. `nowhere` in holes, and where
+ * the port does not take frames of this origin.
+ */
+struct vsw_reach {
+	struct vsw_port *out[VSW_MAX_PORTS + 3];
+};
+
 struct vsw {
 	struct vsw_port *ports[VSW_MAX_PORTS];
-	/* The same for plain frames: by the MAC table's port, which may be one of the special ones; `nowhere` in holes. */
-	struct vsw_port *out[VSW_MAX_PORTS + 3];
-	struct vsw_port nowhere;          /* takes no plain frame */
-	uint32_t tag_of[VSW_MAX_DOMAINS]; /* domain -> tag as it lies in memory, priority 0; 0: untagged */
+	struct vsw_reach local, from_uplink[VSW_MAX_UPLINKS]; /* for plain frames: from local ports, from each uplink by its bit's number */
+	struct vsw_port nowhere;                              /* takes no plain frame */
+	uint32_t tag_of[VSW_MAX_DOMAINS];                     /* domain -> tag as it lies in memory, priority 0; 0: untagged */
 	struct vsw_domain *domains[VSW_MAX_DOMAINS];
 	uint16_t dirty[VSW_MAX_PORTS];
 	unsigned dirty_count;
@@ -263,6 +269,8 @@ void vsw_deliver_resume(struct vsw_port *out, uint16_t after, struct rte_mbuf **
 int vsw_port_add(struct vsw *v, struct vsw_port *p) HV_MUST_CHECK;
 void vsw_port_set_mtu(struct vsw_port *p, uint16_t mtu);
 void vsw_port_remove(struct vsw_port *p);
+/* What p->accepts says, in the tables of the short path. `there`: it is in the port table. */
+void vsw_port_set_reach(struct vsw_port *p, bool there);
 /* Fills name, port group, domain, policy flags, and claims the MAC. -EINVAL, -EEXIST, -ENOSPC. */
 int vsw_access_port_init(struct vsw *v, struct vsw_port *p, unsigned portgroup, const char *name, const uint8_t mac[6]) HV_MUST_CHECK;
 

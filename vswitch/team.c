@@ -163,6 +163,7 @@ void vsw_team_assign(struct vsw_port *p)
 		p->uplink = vsw_team_of_mac(p, p->mac);
 	p->flags = (uint16_t)(hashed ? p->flags | VSW_PF_HASHED : p->flags & ~VSW_PF_HASHED);
 	p->accepts = VSW_BIT_LOCAL | t->listed;
+	vsw_port_set_reach(p, true);
 	p->floods = (uint16_t)(VSW_BIT_LOCAL | (t->aggregate ? t->listed : p->uplink ? p->uplink->bit : 0));
 	if (p->link_changed && p->team_up != vsw_team_up(t))
 		p->link_changed(p, vsw_team_up(t));

@@ -166,29 +166,41 @@ static HV_COLD void keep(struct vsw_uplink *u, struct rte_mbuf **frames, unsigne
 	vsw_uplink_push(u);
 }
 
+/* Plain frames up to the first of another domain: pads them (*bytes counts it) and puts in their tag, if they have one. Returns the rest.
+ */
+static HV_ALWAYS_INLINE struct rte_mbuf **tag_run(struct rte_mbuf **at, struct rte_mbuf **end, uint32_t tag, uint32_t *bytes)
+{
+	struct rte_mbuf *m = *at;
+	uint16_t domain = m->vlan_tci;
+
+	do {
+		if (HV_UNLIKELY(m->pkt_len < MIN_FRAME))
+			*bytes += pad(m);
+		if (tag)
+			vsw_plain_tag(m, tag);
+		if (++at == end)
+			break;
+		m = *at;
+	} while (HV_LIKELY(m->vlan_tci == domain));
+	return at;
+}
+
 /* A burst of frames from local ports that came plain: padding and tags are all they need. */
 static void send_plain(struct vsw_uplink *u, struct rte_mbuf **frames, unsigned n, uint32_t bytes)
 {
 	const uint32_t *tag_of = u->port.sw->v->tag_of;
-	unsigned sent;
+	struct rte_mbuf **end = frames + n;
+	unsigned sent = 0;
 
-#pragma GCC unroll 2
-	for (unsigned i = 0; i < n; i++) {
-		struct rte_mbuf *m = frames[i];
-		uint32_t tag = tag_of[m->vlan_tci];
+	for (struct rte_mbuf **at = frames; at != end;) {
+		uint32_t tag = tag_of[(*at)->vlan_tci];
 
-		if (HV_UNLIKELY(m->pkt_len < MIN_FRAME))
-			bytes += pad(m);
-		if (HV_UNLIKELY(!tag))
-			continue;
-		vsw_addresses_down(vsw_plain_data(m), tag);
-		m->data_off = RTE_PKTMBUF_HEADROOM - VLAN_TAG_LEN;
-		m->pkt_len += VLAN_TAG_LEN;
-		m->data_len += VLAN_TAG_LEN;
+		at = HV_LIKELY(tag) ? tag_run(at, end, tag, &bytes) : tag_run(at, end, 0, &bytes);
 	}
 	u->port.count.out_frames += n;
 	u->port.count.out_bytes += bytes;
-	sent = !vsw_uplink_backlogged(u) ? rte_eth_tx_burst(u->dev.ethdev_port, 0, frames, (uint16_t)n) : 0;
+	if (HV_LIKELY(!vsw_uplink_backlogged(u)))
+		sent = rte_eth_tx_burst(u->dev.ethdev_port, 0, frames, (uint16_t)n);
 	if (HV_UNLIKELY(sent < n))
 		keep(u, frames + sent, n - sent);
 }

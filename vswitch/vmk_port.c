@@ -19,8 +19,8 @@ struct vsw_vmk_port {
 	struct vsw_vmk_client client;
 	struct hv_poller poller;
 	uint32_t rx_head, rx_tail;
-	uint64_t rx_bytes;                /* of the frames that wait */
-	struct rte_mbuf *rx[RX_RING + 1]; /* the last is no place, but may be written */
+	uint64_t rx_bytes;                           /* of the frames that wait */
+	struct rte_mbuf *rx[RX_RING + VSW_COPY - 1]; /* the last are no places, but may be written */
 };
 
 static void ring_put(struct vsw_vmk_port *k, struct rte_mbuf *m)
@@ -38,7 +38,8 @@ static bool ring_put_burst(struct vsw_vmk_port *k, struct rte_mbuf **frames, uns
 {
 	uint32_t at = k->rx_head % RX_RING;
 
-	if (HV_UNLIKELY(RX_RING - (k->rx_head - k->rx_tail) <= n || RX_RING - at < n)) /* the copy may write one place more */
+	/* the copy may write a few places more */
+	if (HV_UNLIKELY(RX_RING - (k->rx_head - k->rx_tail) < n + VSW_COPY - 1 || RX_RING - at < n))
 		return false;
 	vsw_copy_frames(&k->rx[at], frames, n);
 	k->rx_head += n;
@@ -73,12 +74,9 @@ static void put_segmented(struct vsw_vmk_port *k, struct rte_mbuf *m)
 	rte_pktmbuf_free(m);
 }
 
-static void vmk_deliver(struct vsw_port *p, struct rte_mbuf **frames, unsigned n, uint32_t plain_bytes)
+static __attribute__((noinline)) void deliver_careful(struct vsw_vmk_port *k, struct rte_mbuf **frames, unsigned n)
 {
-	struct vsw_vmk_port *k = hv_container_of(p, struct vsw_vmk_port, port);
-
-	if (plain_bytes && ring_put_burst(k, frames, n, plain_bytes))
-		return;
+	struct vsw_port *p = &k->port;
 
 	for (unsigned i = 0; i < n; i++) {
 		if (vsw_too_long(p, frames[i]))
@@ -88,6 +86,14 @@ static void vmk_deliver(struct vsw_port *p, struct rte_mbuf **frames, unsigned n
 		else
 			put_checksummed(k, frames[i]);
 	}
+}
+
+static void vmk_deliver(struct vsw_port *p, struct rte_mbuf **frames, unsigned n, uint32_t plain_bytes)
+{
+	struct vsw_vmk_port *k = hv_container_of(p, struct vsw_vmk_port, port);
+
+	if (HV_UNLIKELY(!plain_bytes || !ring_put_burst(k, frames, n, plain_bytes)))
+		deliver_careful(k, frames, n);
 }
 
 /* ---- trace ---- */
@@ -136,15 +142,20 @@ static unsigned hand_over(struct vsw_vmk_port *k)
 	return n;
 }
 
-static unsigned vmk_poll(struct hv_poller *poller)
+static __attribute__((noinline)) unsigned hand_over_all(struct vsw_vmk_port *k)
 {
-	struct vsw_vmk_port *k = hv_container_of(poller, struct vsw_vmk_port, poller);
-
 	unsigned n = 0;
 
 	while (k->rx_head != k->rx_tail && n < POLL_FRAMES)
 		n += hand_over(k);
 	return n;
+}
+
+static unsigned vmk_poll(struct hv_poller *poller)
+{
+	struct vsw_vmk_port *k = hv_container_of(poller, struct vsw_vmk_port, poller);
+
+	return k->rx_head != k->rx_tail ? hand_over_all(k) : 0; /* mostly there is nothing */
 }
 
 static bool vmk_arm(struct hv_poller *poller, bool on)
