@@ -88,6 +88,16 @@ static void check_discovery(struct checker *c, unsigned s)
 	report_warning(&c->report, "take it out", "discovery has no effect: vSwitch \"%s\" has no uplink", sw->name);
 }
 
+static void check_snooping(struct checker *c, unsigned s)
+{
+	const struct vsw_switch_config *sw = &c->config->vsw.switches[s];
+	if (sw->uplink_count || !sw->snooping)
+		return;
+	report_at(&c->report, "vswitches[%u].snooping", s);
+	report_warning(&c->report, "take it out, unless a VM is the querier",
+		"snooping filters only where a querier is, and vSwitch \"%s\" has no uplink to one", sw->name);
+}
+
 static void check_ports(struct checker *c)
 {
 	unsigned count = c->config->vsw.uplink_count + c->config->net.vmknic_count;
@@ -109,6 +119,7 @@ static void check_vswitches(struct checker *c)
 	for (unsigned s = 0; s < vsw->switch_count; s++) {
 		check_uplink_mtus(c, s);
 		check_discovery(c, s);
+		check_snooping(c, s);
 		bool used = false;
 		for (unsigned p = 0; p < vsw->portgroup_count; p++)
 			used |= vsw->portgroups[p].vswitch == s;

@@ -294,6 +294,12 @@ static const struct config_field vswitch_fields[] = {
 		.doc = "Neighbours at its uplinks: `listen` to their LLDP and CDP (the console's `neighbors` shows them), `advertise` this "
 		       "host by LLDP, `both`, or `off`.",
 		.example = "both"},
+	{.key = "snooping",
+		.type = CONFIG_TYPE_BOOL,
+		FIELD(struct vsw_switch_config, snooping),
+		.doc = "IGMP and MLD snooping: multicast goes to the ports that joined its group, in VLANs where a querier asks for that. "
+		       "Without it, or where none does: to all ports of the VLAN.",
+		.example = "true"},
 	{.key = "beacon",
 		.type = CONFIG_TYPE_OBJECT,
 		FIELD(struct vsw_switch_config, beacon),

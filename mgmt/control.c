@@ -165,6 +165,11 @@ static void command_macs(const char *args)
 	control_switch_macs(control.inv);
 }
 
+static void command_groups(const char *args)
+{
+	control_switch_groups(control.inv);
+}
+
 static void command_neighbors(const char *args)
 {
 	control_switch_neighbors(control.inv);
@@ -205,6 +210,7 @@ static const struct {
 	{"config", "config begin|part|data|check|apply|abort ...: another configuration for the host (berth apply)", command_config, true},
 	{"dirty", "dirty VM start|read|stop: which pages of its memory a VM writes", command_dirty, true},
 	{"macs", "macs: the switch's MAC table", command_macs, true},
+	{"groups", "groups: multicast groups and their members, as IGMP and MLD snooping knows them", command_groups, true},
 	{"neighbors", "neighbors: who is at the other end of the uplinks (LLDP, CDP)", command_neighbors, true},
 	{"mirrors", "mirrors: mirror sessions and their counters", command_mirrors, true},
 	{"capture", "capture SESSION [SEQUENCE [OFFSET]]: captured frames of a mirror session", command_capture, true},

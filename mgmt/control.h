@@ -17,6 +17,7 @@ void control_config_stop(void);
 void control_dirty(struct machine *m, const char *verb);
 void control_switch_macs(const struct inventory *inv);
 void control_switch_neighbors(const struct inventory *inv);
+void control_switch_groups(const struct inventory *inv);
 void control_switch_uplinks(const struct inventory *inv); /* control_uplinks.c */
 
 /* control_capture.c */

@@ -9,8 +9,9 @@
  */
 #include "change.h"
 
-#include "mirror.h"
 #include "filter.h"
+#include "mirror.h"
+#include "snoop.h"
 
 #include <hv/mem.h>
 #include <string.h>
@@ -45,8 +46,10 @@ static void port_leave(struct vsw_change *c, struct vsw_port *p)
 		vsw_shape_clear(p); /* what waits is of its old VLANs */
 	if (plan->moves || plan->mac != p->mac)
 		vsw_mac_release(p, p->mac);
-	if (plan->moves)
+	if (plan->moves) {
 		vsw_domains_leave(p);
+		vsw_snoop_leaves(p);
+	}
 	if (plan->moves || l.forget)
 		fdb_remove_if(&p->sw->fdb, entry_gone, &l);
 }
@@ -126,8 +129,10 @@ static void port_arrive(struct vsw_change *c, struct vsw_port *p)
 	p->mac = plan->mac;
 	p->own = plan->own;
 	vsw_port_apply(p, c->v->portgroups[plan->portgroup]);
-	if (plan->moves)
+	if (plan->moves) {
 		vsw_domains_join(p);
+		vsw_snoop_arrives(p);
+	}
 	if (claims) {
 		int err;
 

@@ -18,6 +18,7 @@
 #include "filter.h"
 #include "offload.h"
 #include "policy.h"
+#include "snoop.h"
 
 static void port_deliver(struct vsw_port *p)
 {
@@ -106,26 +107,37 @@ static void flood_finish(struct flood *f, struct vsw_port *in, enum vsw_drop non
 		stage(f->last, m);
 }
 
-static void flood_group(struct vsw_port *in, struct vsw_domain *d, struct rte_mbuf *m)
+static bool wants(const struct vsw_port *in, const struct vsw_port *out, const uint64_t *only)
+{
+	if (only[out->index / 64] >> out->index % 64 & 1 || out->flags & VSW_PF_PROMISC)
+		return true;
+	return !in->sw->v->snoop.report && vsw_snoop_takes_all(out);
+}
+
+/* only: those of the VLAN who want it (snoop.c), or NULL. */
+static void flood_group(struct vsw_port *in, struct vsw_domain *d, const uint64_t *only, struct rte_mbuf *m)
 {
 	struct vsw *v = in->sw->v;
 	struct vsw_port *uplink = vsw_uplink_for(in, m);
 	struct flood f = {.frame = m};
 	bool elsewhere = false; /* some port of the domain gets it from another uplink */
+	bool unwanted = false;  /* some port of the domain has not joined its group */
 
 	for (unsigned i = 0; i < d->member_count; i++) {
 		struct vsw_port *out = v->ports[d->members[i]];
 
 		if (out == in)
 			continue;
-		if (out->floods & in->bit)
+		if (HV_UNLIKELY(only != NULL) && !wants(in, out, only))
+			unwanted = true;
+		else if (out->floods & in->bit)
 			flood_add(&f, out);
 		else
 			elsewhere = true;
 	}
 	if (uplink)
 		flood_add(&f, uplink);
-	flood_finish(&f, in, elsewhere ? VSW_DROP_STANDBY_UPLINK : VSW_DROP_NO_DESTINATION);
+	flood_finish(&f, in, elsewhere ? VSW_DROP_STANDBY_UPLINK : unwanted ? VSW_DROP_NO_MEMBER : VSW_DROP_NO_DESTINATION);
 }
 
 static void flood_promisc(struct vsw_port *in, struct vsw_domain *d, struct vsw_port *out, struct rte_mbuf *m, enum vsw_drop none)
@@ -186,7 +198,7 @@ static void forward_group(struct vsw_port *in, struct vsw_domain *d, uint64_t ds
 	if (vsw_is_link_control(dst))
 		vsw_control_input(in, m);
 	else
-		flood_group(in, d, m);
+		flood_group(in, d, in->sw->config->snooping ? vsw_snoop(in, d, m) : NULL, m);
 }
 
 void vsw_forward(struct vsw_port *in, struct rte_mbuf *m)

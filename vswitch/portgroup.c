@@ -6,6 +6,7 @@
  */
 #include "filter.h"
 #include "mirror.h"
+#include "snoop.h"
 #include "vlan.h"
 
 #include <errno.h>
@@ -99,6 +100,7 @@ int vsw_port_add(struct vsw *v, struct vsw_port *p)
 	if (p->portgroup) {
 		p->bit = VSW_BIT_LOCAL;
 		vsw_domains_join(p);
+		vsw_snoop_arrives(p);
 	}
 	if (p->portgroup)
 		p->team_up = vsw_team_up(p->portgroup->team);
@@ -115,6 +117,7 @@ void vsw_port_remove(struct vsw_port *p)
 	vsw_shape_clear(p);
 	if (p->portgroup) {
 		vsw_domains_leave(p);
+		vsw_snoop_leaves(p);
 		vsw_mac_release(p, p->mac);
 	}
 	fdb_remove_port(&p->sw->fdb, p->index);

@@ -13,6 +13,7 @@
 #include "gro.h"
 #include "lacp_switch.h"
 #include "mirror.h"
+#include "snoop.h"
 
 #include <errno.h>
 #include <hv/mem.h>
@@ -152,6 +153,7 @@ static void tick(struct hv_timer *t)
 		fdb_tick(&v->switches[i]->fdb,
 			v->config.switches[i].mac_ageing_s ? v->config.switches[i].mac_ageing_s : VSW_AGEING_DEFAULT_S);
 	vsw_discovery_tick(v);
+	vsw_snoop_tick(v);
 	for (unsigned i = 0; i < v->port_count; i++) {
 		if (v->ports[i])
 			vsw_filters_tick(v->ports[i]);
@@ -217,6 +219,7 @@ int vsw_create(const struct vsw_config *config, unsigned core, struct vsw **out)
 	if (err)
 		goto free_pools;
 	vsw_notify_init(v);
+	vsw_snoop_init(v);
 	err = vsw_apply(v, config, NULL); /* from nothing */
 	if (err)
 		goto free_gro;

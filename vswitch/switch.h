@@ -45,10 +45,16 @@ struct vsw_switch;
 struct vsw_filters;
 
 /* A broadcast domain: one VLAN of one vSwitch. */
+/* Whether somebody asks for memberships in a VLAN (snoop.c), in seconds of vsw_snoop.now_s; 0: never. */
+struct vsw_querier {
+	uint32_t until, filter_from;
+};
+
 struct vsw_domain {
 	struct vsw_switch *sw;
-	uint16_t id;   /* index in vsw.domains, >= 1 */
-	uint16_t vlan; /* 0 = untagged on the wire */
+	uint16_t id;                   /* index in vsw.domains, >= 1 */
+	uint16_t vlan;                 /* 0 = untagged on the wire */
+	struct vsw_querier querier[2]; /* IPv4, IPv6 */
 	uint16_t member_count, promisc_count;
 	uint16_t members[VSW_MAX_PORTS]; /* port indexes; uplinks are not members, they carry all domains */
 	uint16_t promisc[VSW_MAX_PORTS]; /* those members that see every frame */
@@ -156,6 +162,8 @@ struct vsw_port {
 	/* Why deliver() drops a frame at once; VSW_DROP_COUNT: it does not. Both are for trace.c: the drivers themselves do it in line. */
 	enum vsw_drop (*refuses)(const struct vsw_port *p, const struct rte_mbuf *m);
 	uint16_t mirror_in, mirror_out;  /* sessions that it is a source of (mirror.c) */
+	uint32_t all_groups_until;       /* it takes all multicast until this second (snoop.c) */
+	uint16_t groups_joined;          /* memberships in the table */
 	struct vsw_discovery *discovery; /* an uplink: its neighbours (discovery.c) */
 	/* Its port group, MTU or MAC is another now; moved: it is in other VLANs. May be NULL. */
 	void (*reconfigured)(struct vsw_port *p, bool moved);
@@ -186,6 +194,37 @@ struct vsw_lacp {
 	struct lacp machine;
 	struct vsw_port *uplinks[LACP_PORTS]; /* by LACP port */
 	uint64_t churns[LACP_PORTS];          /* as told in the log */
+};
+
+/* snoop.c: multicast groups and their members. */
+#define SNOOP_GROUPS 1024u
+#define SNOOP_MEMBERS 4096u
+#define SNOOP_OF_PORT 256u /* memberships of one port: guests share the table */
+#define SNOOP_NONE UINT16_MAX
+
+struct vsw_group_address {
+	uint64_t high, low;
+};
+
+struct snoop_group {
+	struct vsw_group_address address;
+	uint16_t domain, first, next; /* first member; next of its bucket, or free one */
+	uint64_t ports[VSW_MAX_PORTS / 64];
+};
+
+struct snoop_member {
+	uint32_t until;
+	uint16_t port, next;
+};
+
+struct vsw_snoop {
+	uint32_t now_s; /* ticks */
+	uint64_t secret, no_room;
+	bool report;                       /* the frame asked for last was one */
+	uint64_t only[VSW_MAX_PORTS / 64]; /* the answer */
+	uint16_t buckets[SNOOP_GROUPS], free_group, free_member;
+	struct snoop_group groups[SNOOP_GROUPS];
+	struct snoop_member members[SNOOP_MEMBERS];
 };
 
 struct vsw_switch {
@@ -235,7 +274,8 @@ struct vsw {
 	struct vsw_team teams[VSW_MAX_TEAMS];
 	struct vsw_uplink *uplinks[VSW_MAX_UPLINKS];
 	struct vsw_mirror *mirrors[VSW_MAX_MIRRORS];
-	uint32_t shaped_mbufs;       /* that wait in shapers */
+	uint32_t shaped_mbufs; /* that wait in shapers */
+	struct vsw_snoop snoop;
 	struct vsw_trace_run *trace; /* NULL but while a frame is traced (trace.c) */
 	struct vsw_config config;
 	void *gro; /* rte_gro's table (gro.c) */

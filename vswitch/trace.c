@@ -19,6 +19,7 @@
 
 #include "control.h"
 #include "filter.h"
+#include "snoop.h"
 #include "vlan.h"
 
 #include <errno.h>
@@ -107,6 +108,9 @@ static const char *drop_path(const struct vsw_port *p, enum vsw_drop reason, uns
 	case VSW_DROP_ARP_SPOOF:
 	case VSW_DROP_HIDDEN_HEADER:
 		return "portgroups[%u].guard";
+	case VSW_DROP_NO_MEMBER:
+		*index = switch_index(p->sw);
+		return "vswitches[%u].snooping";
 	case VSW_DROP_NO_UPLINK:
 	case VSW_DROP_STANDBY_UPLINK:
 		*index = switch_index(p->sw);
@@ -207,6 +211,21 @@ static void note_lookup(struct vsw_port *p, uint64_t dst, uint16_t domain)
 		vsw_trace_note(v, "look-up", "", 0, MAC_FORMAT " is unknown: it can only be outside", MAC_BYTES(mac));
 	if (v->domains[domain]->promisc_count)
 		vsw_trace_note(v, "look-up", "", 0, "%u promiscuous ports of the VLAN get every frame", v->domains[domain]->promisc_count);
+}
+
+static void note_members(struct vsw_port *p, const struct rte_mbuf *m)
+{
+	const uint64_t *only = vsw_snoop(p, p->sw->v->domains[m->vlan_tci], m);
+	unsigned n = 0;
+
+	for (unsigned i = 0; only && i < VSW_MAX_PORTS / 64; i++)
+		n += (unsigned)__builtin_popcountll(only[i]);
+	if (only)
+		vsw_trace_note(p->sw->v, "look-up", "vswitches[%u].snooping", switch_index(p->sw),
+			"%u ports are members of its group or lead to a multicast router", n);
+	else
+		vsw_trace_note(p->sw->v, "look-up", "vswitches[%u].snooping", switch_index(p->sw),
+			"snooping does not filter it: no querier in its VLAN as yet, or a group of link scope");
 }
 
 /* ---- the end of the path ---- */
@@ -381,6 +400,8 @@ static void run(struct vsw_port *p, struct rte_mbuf *m)
 	note_vlan(p, m, tagged);
 	note_policy(p, vsw_load_mac(eth + 6), m->vlan_tci);
 	note_lookup(p, vsw_load_mac(eth), m->vlan_tci);
+	if (p->sw->config->snooping && vsw_mac_is_group(vsw_load_mac(eth)))
+		note_members(p, m);
 	vsw_input(p, &m, 1);
 	vsw_flush(v);
 	t->control = p->count.in_control != before->in_control;

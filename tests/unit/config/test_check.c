@@ -196,6 +196,8 @@ static const struct {
 	{"10.0.3.15/24", "10.0.3.15/32", "error vmknics[1].address: \"vmk1\" has no neighbour: the subnet 10.0.3.15/32"},
 	{"{'name':'s1','uplinks':['u1']}", "{'name':'s1','uplinks':['u1']},{'name':'s2','discovery':'both'}",
 		"warning vswitches[2].discovery: discovery has no effect: vSwitch \"s2\" has no uplink"},
+	{"{'name':'s1','uplinks':['u1']}", "{'name':'s1','uplinks':['u1']},{'name':'s2','snooping':true}",
+		"warning vswitches[2].snooping: snooping filters only where a querier is, and vSwitch \"s2\" has no uplink to one"},
 	{"'uplinks':['u1']}],'portgroups':[",
 		"'uplinks':['u1'],'private_vlans':[{'primary':100,'isolated':101,'communities':['110-111']}]}],'portgroups':[{'name':'p','"
 		"vswitch':'s1','private_vlan':102},{'name':'q','vswitch':'s1','private_vlan':101},",

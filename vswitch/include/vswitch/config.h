@@ -111,6 +111,7 @@ struct vsw_switch_config {
 	uint8_t uplinks[VSW_MAX_UPLINKS]; /* indexes into the uplink list */
 	uint32_t mac_ageing_s;
 	uint8_t discovery; /* enum vsw_discovery_mode */
+	bool snooping;     /* IGMP and MLD */
 	struct vsw_teaming_config teaming;
 	struct vsw_beacon_config beacon;
 	bool has_beacon, has_lacp; /* has_lacp: its uplinks are one aggregate, by LACP */

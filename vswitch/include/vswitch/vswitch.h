@@ -143,6 +143,7 @@ int vsw_apply(struct vsw *v, const struct vsw_config *config, struct vsw_refusal
 	X(OWN_SOURCE, "own-source", "source MAC belongs to another port of this switch")                                                   \
 	X(LINK_CONTROL, "link-control", "link-local control frame (802.1Q 01-80-C2-00-00-0x), never forwarded")                            \
 	X(NO_DESTINATION, "no-destination", "no port wants it")                                                                            \
+	X(NO_MEMBER, "no-member", "multicast whose group nobody of the VLAN has joined")                                                   \
 	X(HAIRPIN, "hairpin", "destination is where it came from")                                                                         \
 	X(STANDBY_UPLINK, "standby-uplink", "broadcast or multicast on an uplink from which no port of the VLAN takes them")               \
 	X(UNUSED_UPLINK, "unused-uplink", "unicast on an uplink that the receiver's port group does not use")                              \
