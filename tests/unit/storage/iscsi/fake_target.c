@@ -13,6 +13,7 @@ enum { LOGIN = 0x03, COMMAND = 0x01, NOP_OUT = 0x00 };
 enum { GOOD = 0, CHECK_CONDITION = 2 };
 
 struct fake_target_faults fake_target_faults;
+unsigned (*fake_target_mangle)(uint8_t *pdu, size_t *bytes);
 unsigned fake_target_writes, fake_target_syncs, fake_target_logins;
 
 static uint8_t cache[FAKE_LUN_BYTES], stable[FAKE_LUN_BYTES];
@@ -41,6 +42,17 @@ static bool next(unsigned *left)
 	return *left && (*left)--;
 }
 
+static void transmit(uint8_t *pdu, size_t bytes)
+{
+	unsigned times = fake_target_mangle ? fake_target_mangle(pdu, &bytes) : 1;
+
+	if (times == FAKE_CLOSE)
+		fake_target_disconnect();
+	for (; times && connection >= 0; times--)
+		if (send(connection, pdu, bytes, MSG_NOSIGNAL) < 0)
+			fake_target_disconnect();
+}
+
 /* Sends an answer to `req`: opcode, byte 1, response, status, data, and the word at 40. */
 static void answer(
 	const uint8_t *req, uint8_t opcode, uint8_t flags, uint8_t response, uint8_t status, const void *data, size_t bytes, uint32_t at40)
@@ -61,8 +73,7 @@ static void answer(
 	put(out + 40, at40, 4);
 	if (bytes)
 		memcpy(out + HEADER, data, bytes);
-	if (send(connection, out, HEADER + HV_ALIGN_UP(bytes, 4ul), MSG_NOSIGNAL) < 0)
-		fake_target_disconnect();
+	transmit(out, HEADER + HV_ALIGN_UP(bytes, 4ul));
 }
 
 static void answer_login(const uint8_t *req)
@@ -79,8 +90,7 @@ static void answer_login(const uint8_t *req)
 	put(out + 28, get(req + 24, 4), 4);
 	put(out + 32, get(req + 24, 4) + 64, 4);
 	fake_target_logins++;
-	if (send(connection, out, sizeof(out), MSG_NOSIGNAL) < 0)
-		fake_target_disconnect();
+	transmit(out, sizeof(out));
 }
 
 static void answer_sense(const uint8_t *req, uint8_t key, uint8_t asc, uint8_t ascq)
@@ -113,8 +123,7 @@ static void answer_data(const uint8_t *req, const uint8_t *data, size_t bytes)
 	put(out + 28, get(req + 24, 4) + 1, 4);
 	put(out + 32, get(req + 24, 4) + 64, 4);
 	memcpy(out + HEADER, data, bytes);
-	if (send(connection, out, HEADER + HV_ALIGN_UP(bytes, 4ul), MSG_NOSIGNAL) < 0)
-		fake_target_disconnect();
+	transmit(out, HEADER + HV_ALIGN_UP(bytes, 4ul));
 }
 
 static void inquiry(const uint8_t *req)

@@ -23,6 +23,9 @@ struct fake_target_faults {
 };
 
 extern struct fake_target_faults fake_target_faults;
+/* When not NULL: may change an answer before it is sent, and says how often it is sent, or that the connection is closed instead. */
+#define FAKE_CLOSE 100u
+extern unsigned (*fake_target_mangle)(uint8_t *pdu, size_t *bytes);
 extern unsigned fake_target_writes, fake_target_syncs, fake_target_logins;
 
 /* Listens on 127.0.0.1; returns the port. */
