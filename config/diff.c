@@ -258,6 +258,14 @@ static void compare_value(struct walk *w, const struct config_field *field, cons
 	report(w, CONFIG_CHANGED, a ? w->a : "nothing", b ? w->b : "nothing");
 }
 
+static const char *count_text(char out[CONFIG_VALUE_TEXT], unsigned count)
+{
+	if (!count)
+		return "nothing";
+	snprintf(out, CONFIG_VALUE_TEXT, "%u %s", count, count == 1 ? "entry" : "entries");
+	return out;
+}
+
 /* A list inside an object: of objects element by element; of values as one value. */
 static void compare_list(struct walk *w, const struct config_field *field, const void *from, const void *to)
 {
@@ -271,9 +279,7 @@ static void compare_list(struct walk *w, const struct config_field *field, const
 		return;
 	}
 	if (a != b) {
-		snprintf(w->a, sizeof(w->a), "%u", a);
-		snprintf(w->b, sizeof(w->b), "%u", b);
-		report(w, CONFIG_CHANGED, w->a, w->b);
+		report(w, CONFIG_CHANGED, count_text(w->a, a), count_text(w->b, b));
 	}
 	for (unsigned i = 0; i < a && i < b; i++) {
 		size_t mark = config_path_push_index(&w->path, i), at = field->offset + (size_t)i * field->size;

@@ -30,7 +30,8 @@ awk -F 'seq=' '/ttl=/ { split($2, word, " "); if (word[1] != n) gaps++; n = word
 mark done
 """
 SERVER = "iperf3 -s > /dev/null 2>&1 &\nmark all\nmark done\n"
-# "ping IP TIMES", "forge IP TIMES" (from 10.30.0.9 under another MAC address): whether IP answers within so many tries.
+# "ping IP TIMES", "arp IP TIMES", "forge IP TIMES" (from 10.30.0.9 under another MAC address): whether IP answers within so many tries.
+# "many IP TIMES": so many large packets at once.
 PROBE = """
 mark all
 ip addr add 10.0.2.20/24 dev eth0
@@ -41,6 +42,8 @@ ip link set forged up
 once() {
   case $1 in
     ping) ping -c 1 -W 2 $2 > /dev/null ;;
+    arp) arping -c 1 -w 2 -I eth0 -s 10.30.0.1 $2 > /dev/null ;;
+    many) ping -c $times -i 0.01 -s 1400 -W 1 $2 > /dev/null ;;
     forge) arping -c 1 -w 2 -I forged -s 10.30.0.9 $2 > /dev/null ;;
   esac
 }
@@ -78,7 +81,7 @@ YAML = (edit(HEAD, ("vswitches:\n", UPLINK1 + "vswitches:\n"), ("portgroups:\n",
         + vm("b1", "probe", portgroup="dev", ip="10.30.0.1/24", memory="256MiB")
         + vm("b2", "answer", portgroup="far", ip="10.30.0.2/24", memory="256MiB"))
 MET = edit(YAML, (FAR, FAR.replace("31", "30")))
-B1_NIC = "nics: [{portgroup: dev}]"
+B1 = 'berth.ip=10.30.0.1/24"}\n    nics: [{portgroup: dev'
 
 
 class Change:
@@ -130,13 +133,20 @@ class Change:
         check(after["b1"]["tx_packets"] > before["b1"]["tx_packets"], "b1 sent nothing")
         return not answered and after["b2"]["rx_packets"] == before["b2"]["rx_packets"]
 
-    def forging(self, allowed):
-        """b1 asks for b2 under another MAC address: it is answered, or what it sent is dropped and counted."""
-        before = self.ports()["b1"]["drops"].get("forged-source", 0)
-        answered = self._probe("forge", "10.30.0.2", PATIENCE if allowed else 1)
-        dropped = self.ports()["b1"]["drops"].get("forged-source", 0) - before
-        print(f"under another MAC address: {'answered' if answered else 'no answer'}, {dropped} frames dropped as forged", flush=True)
-        return answered and not dropped if allowed else dropped and not answered
+    def passes(self, how, reason):
+        """b1's probe is answered, and nothing of it is dropped for this reason."""
+        before = self.drops(reason)
+        return self._probe(how, "10.30.0.2", PATIENCE) and self.drops(reason) == before
+
+    def dropped(self, how, reason, times=1):
+        """b1's probe is not answered, and the switch has counted why."""
+        before = self.drops(reason)
+        answered = self._probe(how, "10.30.0.2", times)
+        print(f"{how}: {'answered' if answered else 'no answer'}, {self.drops(reason) - before} frames dropped as {reason}", flush=True)
+        return not answered and self.drops(reason) > before
+
+    def drops(self, reason):
+        return self.ports()["b1"]["drops"].get(reason, 0)
 
 
 def port_groups(c):
@@ -156,19 +166,39 @@ def port_groups(c):
     check(c.meets(), "b1 and b2 do not meet after other port groups came and went")
 
 
+DEV = "{name: dev, vswitch: vSwitch0, vlan: 30"
+
+
 def policies(c):
-    """What a port group allows, for running guests."""
-    check(c.forging(False), "forged frames pass")
-    allowed = edit(MET, ("{name: dev, vswitch: vSwitch0, vlan: 30", "{name: dev, vswitch: vSwitch0, vlan: 30, policy: {forged_transmits: true}"))
-    c.done(allowed, "policy.forged_transmits changes from false to true")
-    check(c.forging(True), "forged frames are dropped though they are allowed now")
+    """What port groups and NICs are allowed, for running guests."""
+    check(c.dropped("forge", "forged-source"), "forged frames pass")
+    c.done(edit(MET, (DEV, DEV + ", policy: {forged_transmits: true}")), 'port group "dev": policy.forged_transmits changes from false to true')
+    check(c.passes("forge", "forged-source"), "forged frames are dropped though they are allowed now")
     c.done(MET, "policy.forged_transmits changes from true to false")
-    check(c.forging(False), "forged frames pass again")
+    check(c.dropped("forge", "forged-source"), "forged frames pass again")
+
+    guarded = edit(MET, (DEV, DEV + ", guard: {servers: true, arp: true}"))
+    c.done(guarded, 'port group "dev": guard')
+    check(c.dropped("arp", "arp-spoof"), "b1 sends ARP for an address that is not known to be its own")
+    c.done(edit(guarded, (B1, B1.replace("dev", "dev, addresses: [10.30.0.1]"))), 'VM "b1": nics[0].addresses')
+    check(c.passes("arp", "arp-spoof"), "b1's ARP is dropped though the address is its own now")
+
+    c.done(edit(MET, (DEV, DEV + ", shaping: {ingress: {average: 1, burst: 1514B}}")), 'port group "dev": shaping.ingress')
+    check(c.dropped("many", "shaped", 60), "1 kbit/s lets 60 packets of 1400 bytes pass")
+    c.done(MET, 'port group "dev": shaping.ingress')
+    check(c.passes("ping", "shaped"), "b1 is shaped though its port group is not any more")
+
+    private = edit(MET, ("uplinks: [uplink0]}", "uplinks: [uplink0], private_vlans: [{primary: 100, isolated: 101}]}"),
+                   (DEV, DEV.replace("vlan: 30", "private_vlan: 101")), ("{name: far, vswitch: vSwitch0, vlan: 30", "{name: far, vswitch: vSwitch0, private_vlan: 101"))
+    c.done(private, 'vSwitch "vSwitch0": private_vlans changes', 'port group "dev": private_vlan', 'port group "far": private_vlan')
+    check(c.parted(), "two isolated ports reach each other")
+    c.done(MET)
+    check(c.meets(), "b1 and b2 do not meet after the private VLAN is gone")
 
 
 def nics_and_uplinks(c):
     """A NIC moves to another vSwitch; its uplink is taken out, put back, and given to the other vSwitch."""
-    at_wan = edit(MET, ('berth.ip=10.30.0.1/24"}\n    ' + B1_NIC, 'berth.ip=10.30.0.1/24"}\n    nics: [{portgroup: wan}]'))
+    at_wan = edit(MET, (B1, B1.replace("dev", "wan")))
     c.done(at_wan, 'VM "b1": nics[0].portgroup changes from dev to wan')
     check(c.meets(GATEWAY), "b1 does not reach the network behind uplink1")
     check(c.parted(), "b1 and b2 meet over two vSwitches")

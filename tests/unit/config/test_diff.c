@@ -94,7 +94,7 @@ static const struct {
 		"off 1 VM \"a\": boot.cmdline changes from quiet to quiet splash @vms[0].boot.cmdline\n"},
 	{"{'portgroup':'t'}", "{'portgroup':'web'}",
 		"live 1 VM \"a\": nics[1].portgroup changes from t to web @vms[0].nics[1].portgroup\n"},
-	{",{'portgroup':'t'}", "", "off 1 VM \"a\": nics changes from 2 to 1 @vms[0].nics\n"},
+	{",{'portgroup':'t'}", "", "off 1 VM \"a\": nics changes from 2 entries to 1 entry @vms[0].nics\n"},
 	{"52:54:00:aa:00:01", "52:54:00:aa:00:02",
 		"off 1 VM \"a\": nics[0].mac changes from 52:54:00:aa:00:01 to 52:54:00:aa:00:02 @vms[0].nics[0].mac\n"},
 	{"{'multiboot':'module:k'}", "{'linux':'module:k'}",
