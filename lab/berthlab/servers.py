@@ -12,8 +12,10 @@ import subprocess
 import time
 
 from . import LabError, contain
+from .nfs_wire import NfsWire
 
 ISCSI_PORT, NFS_PORT, MOUNT_PORT = 13260, 12049, 12050
+BEHIND = 100  # a watched server's own port is so much higher
 IN_NAMESPACE = "BERTH_LAB_NAMESPACE"
 
 
@@ -137,11 +139,15 @@ LOG {{ Default_Log_Level = EVENT; }}
 
 
 class Ganesha(Server):
-    """An NFS server that exports one folder. NFSv3 mounts it by `export` (the real path or, with mount_path_pseudo, /vol1)."""
+    """An NFS server that exports one folder. NFSv3 mounts it by `export` (the real path or, with mount_path_pseudo, /vol1).
 
-    def __init__(self, folder, nfs_port=NFS_PORT, mount_port=MOUNT_PORT):
+    watched: its wire is read along (`wire`), and a crash can take away what it may have forgotten."""
+
+    def __init__(self, folder, nfs_port=NFS_PORT, mount_port=MOUNT_PORT, watched=False):
         self.folder = pathlib.Path(folder)
         self.nfs_port, self.mount_port = nfs_port, mount_port
+        self.own_port = nfs_port + BEHIND if watched else nfs_port
+        self.wire = NfsWire(nfs_port, self.own_port) if watched else None
         self.vol = self.folder / "vol1"
         self.vol.mkdir(parents=True, exist_ok=True)
         self.log = self.folder / "ganesha.log"
@@ -152,20 +158,33 @@ class Ganesha(Server):
             self.rpcbind = subprocess.Popen(["rpcbind", "-f", "-w", "-h", "127.0.0.2"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             wait_for("rpcbind", lambda: answers(111), 10, self.rpcbind)
         conf = self.folder / "ganesha.conf"
-        conf.write_text(GANESHA.format(nfs=self.nfs_port, mnt=self.mount_port, nlm=self.mount_port + 1, path=self.vol))
+        conf.write_text(GANESHA.format(nfs=self.own_port, mnt=self.mount_port, nlm=self.mount_port + 1, path=self.vol))
         (self.folder / "ganesha.pid").unlink(missing_ok=True)
         logged = self.log.stat().st_size if self.log.exists() else 0
         self.process = subprocess.Popen(["ganesha.nfsd", "-F", "-f", str(conf), "-L", str(self.log), "-p", str(self.folder / "ganesha.pid")],
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for("nfs-ganesha", lambda: answers(self.nfs_port) and answers(self.mount_port), 40, self.process, self.log)
+        wait_for("nfs-ganesha", lambda: answers(self.own_port) and answers(self.mount_port), 40, self.process, self.log)
         said = self.log.read_bytes()[logged:].decode(errors="replace")
         if "No export entries found" in said:  # it serves on, and refuses every mount
             self.kill()
             why = [line.split("] ")[-1] for line in said.splitlines() if ":CRIT :" in line]
             raise LabError(f"nfs-ganesha does not export {self.vol}:\n  " + "\n  ".join(why[:5]) + f"\nall it said is in {self.log}")
 
+    def crash(self, disk):
+        """kill -9, and what it had in `disk` (of make_disk) without a COMMIT is gone, too, as when a server loses its power: (how many writes, bytes)."""
+        self.kill()
+        lost = self.wire.lost()
+        self.wire.forgotten()
+        with open(disk, "r+b") as f:
+            for offset, count in lost:
+                f.seek(offset)
+                f.write(bytes(count))
+        return len(lost), sum(count for _, count in lost)
+
     def __exit__(self, *_):
         self.kill()
+        if self.wire:
+            self.wire.close()
         if self.rpcbind:
             self.rpcbind.kill()
             self.rpcbind.wait()

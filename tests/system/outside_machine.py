@@ -6,6 +6,7 @@ from scenario import HEAD, RAM, Scenario, check, main, vm
 from berthlab.peer import Peer
 from berthlab.wire import Wire
 
+BROADCASTS = 40
 YAML = (HEAD.replace("vmknics", "# vmknics").replace("  - {name: vmk0", "#  - {name: vmk0") + "datastores:\n" + RAM + "vms:\n"
         + vm("web1", "serve", portgroup="web", mac="52:54:00:aa:00:01", ip="10.20.0.1/24", memory="256MiB"))
 
@@ -17,6 +18,15 @@ def tags(pcap):
     return {v: lines.count(v) for v in set(lines)}
 
 
+def reached(s, outside, device):
+    """Whether the guest gets what the outside machine broadcasts there; counted by the switch, before and after."""
+    before = s.port("web1")["rx_packets"]
+    outside.sh(f"ping -q -b -c {BROADCASTS} -i 0.05 -W 1 -I {device} 10.20.0.255", may_fail=True)
+    got = s.port("web1")["rx_packets"] - before
+    print(f"{BROADCASTS} broadcasts by {device}: the guest got {got} frames", flush=True)
+    return got >= BROADCASTS
+
+
 def test(folder, scenarios):
     wire = Wire("uplink0")
     s = Scenario("outside", YAML, {"serve": "iperf3 -s -D >/dev/null 2>&1\nmark serving\n"}, netdevs={"uplink0": wire.host})
@@ -25,6 +35,8 @@ def test(folder, scenarios):
         s.until("web1", "mark", "serving")
         outside.wait_ready()
         outside.sh("modprobe 8021q; ip link add link eth0 name vlan20 type vlan id 20; ip addr add 10.20.0.50/24 dev vlan20; ip link set vlan20 up")
+        outside.sh("ip link add link eth0 name vlan30 type vlan id 30; ip addr add 10.20.0.51/24 dev vlan30; ip link set vlan30 up; ip addr add 10.20.0.52/24 dev eth0; "
+                   "ip route flush root 10.20.0.0/24; ip route add 10.20.0.0/24 dev vlan20")
         outside.until("ping -c 1 -w 2 10.20.0.1", 60)
         pcap = str(pathlib.Path(folder) / "wire.pcap")
         wire.capture(pcap)
@@ -32,6 +44,9 @@ def test(folder, scenarios):
         wire.capture_end()
         seen = tags(pcap)
         check(set(seen) == {"20"} and seen["20"] >= 6, f"VLANs of the guest's frames on the wire: {seen}")
+        for vlan, device in ((30, "vlan30"), ("no", "eth0")):
+            check(not reached(s, outside, device), f"broadcasts in {vlan} VLAN reach the guest in VLAN 20")
+        check(reached(s, outside, "vlan20"), "broadcasts in VLAN 20 do not reach the guest")
         for direction in ("", "-R"):
             print(outside.sh(f"iperf3 -c 10.20.0.1 -t 3 -f m {direction} | grep receiver"), flush=True)
         s.go("web1")

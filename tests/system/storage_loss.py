@@ -1,4 +1,5 @@
-"""A storage server dies (kill -9) for 15 s under `fio --verify` and comes back: no guest error, no mismatch; the other datastore serves on.
+"""A storage server dies (kill -9) for 15 s under `fio --verify` and comes back: no guest error, no mismatch; the other datastore serves on. The NAS
+loses what it had not committed.
 
 usage: storage_loss.py san|nas|nas-hang|san-hang
 """
@@ -29,19 +30,23 @@ def run(which, hang):
 
     def test(folder, scenarios):
         jobs = {v: VICTIM.format(fio=FIO.format(name=v)) for v in ("db1", "web1")}
-        with servers.Tgtd(folder / "san", 32 << 20) as san, servers.Ganesha(folder / "nas") as nas:
-            nas.make_disk("web1/disk.raw", 32 << 20)
+        with servers.Tgtd(folder / "san", 32 << 20) as san, servers.Ganesha(folder / "nas", watched=True) as nas:
+            disk = nas.make_disk("web1/disk.raw", 32 << 20)
             s = Scenario(f"loss-{which}", YAML, jobs)
             scenarios.append(s)
             with s:
                 server = san if which == "san" else nas
                 s.until_all([victim, other], "warm")
                 print(f"{victim}: {'hanging' if hang else 'killing'} its server for {OUTAGE_S} s", flush=True)
-                server.hang() if hang else server.kill()
-                lost = time.monotonic()
+                if hang or which == "san":
+                    server.hang() if hang else server.kill()
+                else:
+                    lost = server.crash(disk)
+                    print(f"{victim}: {lost[0]} writes, {lost[1]} bytes were not committed, and are lost with the server", flush=True)
+                began = time.monotonic()
                 s.until(other, "pass", seconds=120)
-                print(f"{other}: a whole pass during the outage, after {time.monotonic() - lost:.1f} s", flush=True)
-                while time.monotonic() < lost + OUTAGE_S:
+                print(f"{other}: a whole pass during the outage, after {time.monotonic() - began:.1f} s", flush=True)
+                while time.monotonic() < began + OUTAGE_S:
                     time.sleep(0.1)
                 server.unhang() if hang else server.start()
                 back = time.monotonic()

@@ -73,6 +73,9 @@ def hurt(out, report, gap_ms):
 def steady(san, nas):
     status, out, r = run(5, san_spec(san), nas_spec(nas), "ram:ram1")
     clean(out, status, r, "san1", "nas1", "ram1")
+    print(f"{r['nas1']['flushes']} flushes, {nas.wire.commits} COMMITs on the wire, {len(nas.wire.lost())} writes not committed at the end")
+    if nas.wire.commits < 1 or nas.wire.lost():  # the workload's last write is followed by a flush
+        fail("a flush ended without a COMMIT of all that was written before", out)
     unaffected(out, r["san1"])
     unaffected(out, r["nas1"])
 
@@ -134,8 +137,14 @@ def san_late(san, nas):
 
 
 def nas_kill(san, nas):
-    cycle(nas, 3, 2, "kill", "start")
+    """What the server had not committed is lost with it."""
+    lost = []
+    at(3, lambda: lost.append(nas.crash(nas.vol / "disk.raw")))
+    at(5, nas.start)
     status, out, r = run(40, san_spec(san), nas_spec(nas))
+    print(f"{lost[0][0]} writes were lost with the server, {r['nas1']['resent']} were sent again")
+    if not lost[0][0]:
+        fail("the server lost nothing: the test shows nothing", out)
     clean(out, status, r, "san1", "nas1")
     hurt(out, r["nas1"], 2000)
     unaffected(out, r["san1"])
@@ -159,7 +168,7 @@ def main():
     servers.need("tgtd", "ganesha.nfsd", "rpcbind")
     with tempfile.TemporaryDirectory(prefix="storage-") as folder:
         folder = pathlib.Path(folder)
-        with servers.Tgtd(folder / "san", SIZE, control=70 + list(SCENARIOS).index(sys.argv[1])) as san, servers.Ganesha(folder / "nas") as nas:
+        with servers.Tgtd(folder / "san", SIZE, control=70 + list(SCENARIOS).index(sys.argv[1])) as san, servers.Ganesha(folder / "nas", watched=True) as nas:
             nas.make_disk("disk.raw", SIZE)
             SCENARIOS[sys.argv[1]](san, nas)
     print("ok")
