@@ -21,7 +21,7 @@ def tags(pcap):
 def reached(s, outside, device):
     """Whether the guest gets what the outside machine broadcasts there; counted by the switch, before and after."""
     before = s.port("web1")["rx_packets"]
-    outside.sh(f"ping -q -b -c {BROADCASTS} -i 0.05 -W 1 -I {device} 10.20.0.255", may_fail=True)
+    outside.sh(f"ping -q -c {BROADCASTS} -i 0.05 -W 1 -I {device} 10.20.0.255", may_fail=True)
     got = s.port("web1")["rx_packets"] - before
     print(f"{BROADCASTS} broadcasts by {device}: the guest got {got} frames", flush=True)
     return got >= BROADCASTS
