@@ -12,7 +12,7 @@ import subprocess
 import time
 
 from . import LabError, contain
-from .nfs_wire import NfsWire
+from .server_wire import IscsiWire, NfsWire
 
 ISCSI_PORT, NFS_PORT, MOUNT_PORT = 13260, 12049, 12050
 BEHIND = 100  # a watched server's own port is so much higher
@@ -67,7 +67,7 @@ def answers(port, host="127.0.0.1"):
 
 
 class Server:
-    process = None
+    process = wire = None
 
     def kill(self):
         """kill -9: what a crash looks like."""
@@ -88,14 +88,18 @@ class Server:
 
     def __exit__(self, *_):
         self.kill()
+        if self.wire:
+            self.wire.close()
 
 
 class Tgtd(Server):
-    """An iSCSI target with one LUN (number 1) on a file."""
+    """An iSCSI target with one LUN (number 1) on a file. watched: its wire is read along (`wire`)."""
 
-    def __init__(self, folder, size_bytes, chap=("hv1", "berth-lab-chap"), port=ISCSI_PORT, control=77, iqn="iqn.2026-01.lab:t1"):
+    def __init__(self, folder, size_bytes, chap=("hv1", "berth-lab-chap"), port=ISCSI_PORT, control=77, iqn="iqn.2026-01.lab:t1", watched=False):
         self.folder, self.size, self.chap, self.port, self.control, self.iqn = pathlib.Path(folder), size_bytes, chap, port, control, iqn
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.own_port = port + BEHIND if watched else port
+        self.wire = IscsiWire(port, self.own_port) if watched else None
         self.disk = self.folder / "lun.img"
         self.log = self.folder / "tgtd.log"
 
@@ -111,7 +115,7 @@ class Tgtd(Server):
                 f.truncate(self.size)
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                ["tgtd", "-f", "-C", str(self.control), "--iscsi", f"portal=127.0.0.1:{self.port}"], stdout=log, stderr=log)
+                ["tgtd", "-f", "-C", str(self.control), "--iscsi", f"portal=127.0.0.1:{self.own_port}"], stdout=log, stderr=log)
 
         def ready():
             return subprocess.run(["tgtadm", "-C", str(self.control), "--lld", "iscsi", "--op", "show", "--mode", "target"],
@@ -173,7 +177,7 @@ class Ganesha(Server):
     def crash(self, disk):
         """kill -9, and what it had in `disk` (of make_disk) without a COMMIT is gone, too, as when a server loses its power: (how many writes, bytes)."""
         self.kill()
-        lost = self.wire.lost()
+        lost = self.wire.unstable()
         self.wire.forgotten()
         with open(disk, "r+b") as f:
             for offset, count in lost:
@@ -182,9 +186,7 @@ class Ganesha(Server):
         return len(lost), sum(count for _, count in lost)
 
     def __exit__(self, *_):
-        self.kill()
-        if self.wire:
-            self.wire.close()
+        super().__exit__()
         if self.rpcbind:
             self.rpcbind.kill()
             self.rpcbind.wait()

@@ -1,7 +1,7 @@
-"""The wire between a host and an NFS server (version 3): what was written unstable and not committed, and how often it was committed.
+"""The wire between a host and its storage server, read along: which writes were acknowledged, and which of them the server was told to make stable.
 
-RFC 1813 lets a server forget unstable writes when it crashes (3.3.7, 3.3.21). One that is killed does not, as its kernel still has them; `lost`
-says what it may forget, so that a test can take it away.
+RFC 1813 lets an NFS server forget unstable writes when it crashes (3.3.7, 3.3.21). One that is killed does not, as its kernel still has them;
+`unstable` says what it may forget, so that a test can take it away. A SCSI target may keep writes in a cache until SYNCHRONIZE CACHE (SBC-3 4.15).
 """
 import socket
 import struct
@@ -10,6 +10,8 @@ import threading
 NFS, VERSION, WRITE, COMMIT = 100003, 3, 7, 21
 UNSTABLE = 0
 WCC_BEFORE, WCC_AFTER = 24, 84
+BHS, SCSI_COMMAND, SCSI_RESPONSE = 48, 0x01, 0x21
+WRITE_16, SYNCHRONIZE_CACHE_16 = 0x8a, 0x91
 
 
 class Xdr:
@@ -57,27 +59,36 @@ def records(stream, take):
     return stream
 
 
-class NfsWire:
-    """Passes on what comes to `port` to the server at `behind`, on loopback, and reads along. One file is written."""
+class ServerWire:
+    """Passes on what comes to `port` to the server at `behind`, on loopback, and reads along: `_request` and `_answer` get whole messages,
+    `_split` cuts them from a stream. One file or LUN is written."""
 
     def __init__(self, port, behind):
         self.behind, self.lock = behind, threading.Lock()
-        self.calls = {}      # xid -> (procedure, offset, how many unstable writes were acknowledged when it was sent)
-        self.unstable = []   # (offset, bytes) in the order of the acknowledgements
-        self.committed = 0   # so many of them are stable
-        self.commits = 0
+        self.requests = {}  # by their number: what they are, and how many writes were acknowledged when they were sent
+        self.writes = []    # (offset, bytes) of each that was acknowledged and may be forgotten, in this order
+        self.stable = 0     # so many of them are stable
+        self.flushes = 0    # that made them so
         self.listener = socket.create_server(("127.0.0.1", port))
         threading.Thread(target=self._serve, daemon=True).start()
 
-    def lost(self):
+    def unstable(self):
         """(offset, bytes) of all writes that were acknowledged and are not stable."""
         with self.lock:
-            return self.unstable[self.committed:]
+            return self.writes[self.stable:]
 
     def forgotten(self):
         """The server has crashed: nothing of before is unstable any more."""
         with self.lock:
-            self.calls, self.unstable, self.committed = {}, [], 0
+            self.requests, self.writes, self.stable = {}, [], 0
+
+    def _sent(self, number, what, offset, count):
+        with self.lock:
+            self.requests[number] = what, offset, count, len(self.writes)
+
+    def _flushed(self, acknowledged):
+        self.flushes += 1
+        self.stable = max(self.stable, acknowledged)
 
     def _serve(self):
         while True:
@@ -90,7 +101,7 @@ class NfsWire:
             except OSError:
                 client.close()
                 continue
-            for a, b, read in ((client, server, self._call), (server, client, self._reply)):
+            for a, b, read in ((client, server, self._request), (server, client, self._answer)):
                 a.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 threading.Thread(target=self._pass, args=(a, b, read), daemon=True).start()
 
@@ -98,7 +109,7 @@ class NfsWire:
         stream = b""
         try:
             while data := a.recv(1 << 20):
-                stream = records(stream + data, read)  # first read, then passed on: what is acknowledged is known here before
+                stream = self._split(stream + data, read)  # first read, then passed on: what is acknowledged is known here before
                 b.sendall(data)
         except OSError:
             pass
@@ -108,20 +119,28 @@ class NfsWire:
             except OSError:
                 pass
 
-    def _call(self, x):
+    def close(self):
+        self.listener.close()
+
+
+class NfsWire(ServerWire):
+    @staticmethod
+    def _split(stream, take):
+        return records(stream, take)
+
+    def _request(self, x):
         xid, kind, _rpc, program, version, procedure = (x.u32() for _ in range(6))
         if (kind, program, version) != (0, NFS, VERSION) or procedure not in (WRITE, COMMIT):
             return
         x.auth()
         x.auth()
         x.opaque()  # the file
-        with self.lock:
-            self.calls[xid] = procedure, x.u64(), len(self.unstable)
+        self._sent(xid, procedure, x.u64(), 0)
 
-    def _reply(self, x):
+    def _answer(self, x):
         xid, kind, denied = (x.u32() for _ in range(3))
         with self.lock:
-            procedure, offset, acknowledged = self.calls.pop(xid, (None, 0, 0))
+            procedure, offset, _, acknowledged = self.requests.pop(xid, (None, 0, 0, 0))
             if procedure is None or kind != 1 or denied:
                 return
             x.auth()
@@ -129,12 +148,39 @@ class NfsWire:
                 return
             x.wcc_data()
             if procedure == COMMIT:
-                self.commits += 1
-                self.committed = max(self.committed, acknowledged)
+                self._flushed(acknowledged)
                 return
             count, how = x.u32(), x.u32()
             if how == UNSTABLE:
-                self.unstable.append((offset, count))
+                self.writes.append((offset, count))
 
-    def close(self):
-        self.listener.close()
+
+class IscsiWire(ServerWire):
+    """Without digests."""
+
+    @staticmethod
+    def _split(stream, take):
+        while len(stream) >= BHS:
+            size = BHS + 4 * stream[4] + (int.from_bytes(stream[5:8], "big") + 3 & ~3)  # RFC 7143 section 11.2.1
+            if len(stream) < size:
+                break
+            take(stream[:BHS])
+            stream = stream[size:]
+        return stream
+
+    def _request(self, header):
+        cdb = header[32:48]
+        if header[0] & 0x3f == SCSI_COMMAND and cdb[0] in (WRITE_16, SYNCHRONIZE_CACHE_16):
+            self._sent(header[16:20], cdb[0], int.from_bytes(cdb[2:10], "big"), int.from_bytes(cdb[10:14], "big"))
+
+    def _answer(self, header):
+        if header[0] & 0x3f != SCSI_RESPONSE:
+            return
+        with self.lock:
+            operation, block, count, acknowledged = self.requests.pop(header[16:20], (None, 0, 0, 0))
+            if operation is None or header[2] or header[3]:  # response, status
+                return
+            if operation == SYNCHRONIZE_CACHE_16:
+                self._flushed(acknowledged)
+            else:
+                self.writes.append((block, count))
