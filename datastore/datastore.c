@@ -204,3 +204,8 @@ void datastore_stats(const struct datastore *ds, struct datastore_stats *out)
 		out->lost_writes = d->lost_writes;
 	}
 }
+
+bool datastore_settling(const struct datastore *ds)
+{
+	return ds->nfs && nfs_initiator_settling(ds->nfs);
+}

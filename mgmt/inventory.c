@@ -15,6 +15,9 @@
 
 /* A kernel or initrd larger than this is refused before any memory is taken. */
 #define BOOT_FILE_MAX_BYTES (1UL << 30)
+/* How long the host stays on for the last writes of its VMs, and how often it looks. */
+#define SETTLE_NS (10 * 1000000000ull)
+#define SETTLE_LOOK_NS 20000000ull
 
 static const char *const end_names[] = {
 	[VM_END_POWER_OFF] = "power-off",
@@ -239,11 +242,32 @@ static void machine_report_end(struct machine *m)
 	control_event_vm_ended(m->config->name, end_names[m->how], m->value, m->reason);
 }
 
+static const struct datastore *datastore_that_settles(void)
+{
+	for (unsigned i = 0; i < datastore_count(); i++)
+		if (datastore_settling(datastore_get(i)))
+			return datastore_get(i);
+	return NULL;
+}
+
+static void inventory_settle(uint64_t deadline_ns)
+{
+	const struct datastore *ds;
+
+	while ((ds = datastore_that_settles()) != NULL && hv_now_ns() < deadline_ns)
+		(void)hv_fiber_park(HV_MIN(hv_now_ns() + SETTLE_LOOK_NS, deadline_ns)); /* its end is what is waited for */
+	if (ds)
+		log_error("datastore.unstable", "%s: the host ends before the last writes of its VMs are stable on it", datastore_name(ds));
+}
+
 static void inventory_last_ended(struct inventory *inv)
 {
 	control_event_stats(inv);
 	if (!inv->parts.config->host.power_off_when_idle)
 		return;
+	inventory_settle(hv_now_ns() + SETTLE_NS);
+	if (inv->running)
+		return; /* one was started meanwhile */
 	log_info("host.idle", "all VMs have ended: powering off");
 	if (inv->parts.vsw)
 		vsw_discovery_leave(inv->parts.vsw);

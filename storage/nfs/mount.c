@@ -415,3 +415,12 @@ const struct nfs_durability_stats *nfs_initiator_durability(const struct nfs_ini
 {
 	return &n->durability;
 }
+
+bool nfs_initiator_settling(const struct nfs_initiator *n)
+{
+	const struct nfs_file *f = n->files;
+
+	while (f && !f->closing)
+		f = f->next;
+	return f != NULL;
+}

@@ -77,6 +77,9 @@ struct datastore_stats {
 };
 
 void datastore_stats(const struct datastore *ds, struct datastore_stats *out);
+/* True while disks that were closed have writes which a loss of the server, or this host's end, could still lose. NFS only; it passes by
+ * itself. */
+bool datastore_settling(const struct datastore *ds);
 /* Open disks: i from 0; NULL at the end. *name: the file, valid until the disk is closed. */
 struct blk_dev *datastore_disk_get(const struct datastore *ds, unsigned i, const char **name);
 

@@ -256,6 +256,13 @@ const struct storage_link *nfs_initiator_link(const struct nfs_initiator *n)
 	return &((const struct kit_link *)n)->link;
 }
 
+bool kit_settling;
+
+bool nfs_initiator_settling(const struct nfs_initiator *n)
+{
+	return kit_settling;
+}
+
 const struct nfs_durability_stats *nfs_initiator_durability(const struct nfs_initiator *n)
 {
 	return &durability;

@@ -32,6 +32,8 @@ int64_t kit_file_size(const char *path);
 extern int kit_file_error;
 extern bool kit_file_slow;
 extern unsigned kit_files_open;
+/* Closed files have writes that are not stable yet. */
+extern bool kit_settling;
 
 struct datastore_config kit_config(const char *name, enum datastore_kind kind);
 struct datastore *kit_open(const char *name, enum datastore_kind kind);

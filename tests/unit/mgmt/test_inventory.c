@@ -224,6 +224,38 @@ static void the_host_powers_off_if_it_is_told_to(void **state)
 	assert_int_equal(status_after_the_last_end(), 0);
 }
 
+/* In a process of its own: milliseconds after the last VM's end until the host is off, when its last writes are stable after `stable_ms`.
+ */
+static int off_after(unsigned stable_ms, unsigned most_ms)
+{
+	pid_t child = fork();
+	int status;
+
+	if (!child) {
+		kit_settling = true;
+		kit_vm("one");
+		kit_start();
+		kit_vm_end("one", VM_END_POWER_OFF, 0, NULL);
+		for (unsigned ms = 0; ms < most_ms; ms += 10) {
+			kit_settling = ms < stable_ms;
+			native_time_advance(10000000);
+			native_run(20);
+		}
+		_exit(77); /* it runs on */
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void the_host_stays_on_for_the_last_writes(void **state)
+{
+	((struct config_host *)&kit_parts.config->host)->power_off_when_idle = true;
+	assert_int_equal(off_after(5000, 4000), 77);
+	assert_int_equal(off_after(3000, 4000), 0);
+	assert_int_equal(off_after(100000, 12000), 0); /* but not for ever */
+}
+
 static void a_host_without_vms_reports_and_answers(void **state)
 {
 	yyjson_doc *doc;
@@ -296,6 +328,7 @@ int main(void)
 		T(ends_have_their_names),
 		T(the_counters_come_with_the_last_end),
 		T(the_host_powers_off_if_it_is_told_to),
+		T(the_host_stays_on_for_the_last_writes),
 		T(a_host_without_vms_reports_and_answers),
 		T(consoles_print_whole_harmless_lines),
 		T(lines_without_room_are_counted),

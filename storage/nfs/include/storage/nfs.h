@@ -30,5 +30,7 @@ void nfs_initiator_close(struct nfs_initiator *n);
 struct file_store *nfs_initiator_store(struct nfs_initiator *n);
 const struct storage_link *nfs_initiator_link(const struct nfs_initiator *n);
 const struct nfs_durability_stats *nfs_initiator_durability(const struct nfs_initiator *n);
+/* True while a file that was closed has writes that are not on stable storage yet; they are made so in the background. */
+bool nfs_initiator_settling(const struct nfs_initiator *n);
 
 #endif

@@ -237,13 +237,16 @@ static void test_reopened_before_it_is_stable(void **state)
 {
 	memset(buffer, 0x31, BLOCK);
 	assert_int_equal(run_one(BLK_WRITE, 0, 0, buffer, BLOCK, 100000), 0);
+	assert_false(nfs_initiator_settling(n));
 	file->blk.ops->close(&file->blk);
 	file = NULL;
+	assert_true(nfs_initiator_settling(n));
 	open_status = 1;
 	assert_int_equal(hv_fiber_spawn("open", opener, NULL, 0), 0);
 	for (unsigned i = 0; i < 3000000 && open_status == 1; i++)
 		turn();
 	assert_int_equal(open_status, 0);
+	assert_false(nfs_initiator_settling(n));
 	assert_int_equal(fake_nfsd_stable()[0], 0x31);
 	memset(buffer, 0x32, BLOCK);
 	assert_int_equal(run_one(BLK_WRITE, 0, 0, buffer, BLOCK, 100000), 0);
