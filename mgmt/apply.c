@@ -196,7 +196,8 @@ static void commit(struct apply *a, struct vsw_change *change, struct inventory_
 	a->to = NULL;
 }
 
-static bool change_all(struct apply *a)
+/* only_check: all that may fail is tried, and undone. */
+static bool change_all(struct apply *a, bool only_check)
 {
 	struct inventory_change machines;
 	struct inventory_refusal why;
@@ -210,7 +211,12 @@ static bool change_all(struct apply *a)
 		inventory_change_abort(&machines);
 		return false;
 	}
-	commit(a, change, &machines);
+	if (only_check) {
+		vsw_change_abort(change);
+		inventory_change_abort(&machines);
+	} else {
+		commit(a, change, &machines);
+	}
 	return true;
 }
 
@@ -226,9 +232,9 @@ static const char *run(struct apply *a, bool only_check)
 	config_diff(a->inv->parts.config, a->to, difference, a);
 	if (a->errors)
 		return "refused";
-	if (only_check)
-		return "checked";
-	return change_all(a) ? "applied" : "refused";
+	if (!change_all(a, only_check))
+		return "refused";
+	return only_check ? "checked" : "applied";
 }
 
 yyjson_mut_doc *apply_configuration(struct inventory *inv, const struct transfer *t, bool only_check)

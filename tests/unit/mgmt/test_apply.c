@@ -229,9 +229,34 @@ static void a_check_changes_nothing(void **state)
 
 	assert_true(says(apply("check", "'vlan':20", "'vlan':30"), "'state':'checked'"));
 	assert_int_equal(commits, 0);
+	assert_int_equal(aborts, 1); /* the switch was asked, too */
 	assert_ptr_equal(kit_inventory->parts.config, before);
 	assert_true(says(command("config apply %u\n", id), "'state':'applied'")); /* the same bytes */
 	assert_int_equal(commits, 1);
+}
+
+/* A check says what apply would: also what only the switch or the inventory knows. */
+static void a_check_asks_everybody(void **state)
+{
+	const struct config *before = kit_inventory->parts.config;
+	const char *answer;
+
+	switch_error = -EEXIST;
+	answer = apply("check", "{'name':'ram1','ram':{'size':'8MiB'}}",
+		"{'name':'ram1','ram':{'size':'8MiB'}},{'name':'ram2','ram':{'size':'4MiB'}}");
+	assert_true(says(answer, "'state':'refused'"));
+	assert_true(says(answer, "the switch says no"));
+	switch_error = 0;
+	assert_true(says(apply("check", "'vms':[", "'vms':[{'name':'b','memory':'2MiB','boot':{'linux':'module:none'}},"),
+		"the host has no boot module"));
+	answer = apply("check", "{'name':'ram1','ram':{'size':'8MiB'}}",
+		"{'name':'ram1','ram':{'size':'8MiB'}},{'name':'ram2','ram':{'size':'4MiB'}}");
+	assert_true(says(answer, "'state':'checked'"));
+	assert_null(datastore_find("ram2"));
+	assert_int_equal(commits, 0);
+	assert_int_equal(kit_inventory->count, 1);
+	assert_ptr_equal(kit_inventory->parts.config, before);
+	assert_int_equal(kit_state("a"), MACHINE_RUNNING);
 }
 
 static void what_a_running_vm_cannot_do_is_refused(void **state)
@@ -353,6 +378,7 @@ int main(void)
 		TEST(a_change_is_applied),
 		TEST(answers_name_their_line),
 		TEST(a_check_changes_nothing),
+		TEST(a_check_asks_everybody),
 		TEST(what_a_running_vm_cannot_do_is_refused),
 		TEST(a_vm_and_its_datastore_come),
 		TEST(a_refusal_undoes_what_was_prepared),

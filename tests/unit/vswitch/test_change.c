@@ -492,6 +492,22 @@ static bool should_pass(const struct guest *from, const struct guest *to)
 	return a->sw == b->sw && a->domain && vsw_vlan_in(&b->vlans, a->domain->vlan);
 }
 
+/* Prepared and given up: as if nothing had been asked, for ports, MAC table and frames. */
+static void a_prepared_change_is_given_up(struct guest *from, struct guest *to)
+{
+	static char before[65536], after[65536];
+	struct vsw_change *change;
+
+	describe(before, sizeof(before));
+	if (!vsw_change_prepare(kit_vsw, &wanted, NULL, &why, &change))
+		vsw_change_abort(change);
+	describe(after, sizeof(after));
+	assert_string_equal(before, after);
+	consistent();
+	if (from != to)
+		assert_int_equal(passes(from, to), should_pass(from, to));
+}
+
 static void random_changes_keep_the_switch_consistent(void **state)
 {
 	const uint8_t *macs[] = {mac_a, mac_b, mac_c, mac_x, mac_y};
@@ -508,6 +524,7 @@ static void random_changes_keep_the_switch_consistent(void **state)
 		begin();
 		for (unsigned n = 1 + rnd(4); n; n--)
 			change_something();
+		a_prepared_change_is_given_up(from, to);
 		applied += !vsw_apply(kit_vsw, &wanted, &why);
 		consistent();
 		if (from != to)
