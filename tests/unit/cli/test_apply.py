@@ -17,7 +17,7 @@ from fake_host import Host, Line, Noise
 EXAMPLES = pathlib.Path(__file__).resolve().parents[3] / "config" / "examples"
 BERTH = pathlib.Path(sys.argv[1]).resolve()
 SECRET = "berth-lab-chap"
-WAIT_S = "0.3"
+WAIT_S = "1"  # what a lost line costs
 CHANGE = {"at": "host.yaml:12", "text": 'port group "web": vlan changes from 20 to 30'}
 PROBLEM = {"at": "host.yaml:22", "path": "vms[0].memory", "severity": "error", "message": "the memory of a running VM cannot be changed", "hint": "stop the VM"}
 failures = []
@@ -119,7 +119,7 @@ def test_the_far_end_closes(folder):
 def test_result_gets_lost(folder):
     """The host has applied it, but says so in vain: the user is told what is known. When it says so again, all is well."""
     host = Host(verdict("applied"))
-    r = apply(folder, host, wait="0.05", answers=lambda a: b"" if b'"applied"' in a else a)
+    r = apply(folder, host, wait="0.3", answers=lambda a: b"" if b'"applied"' in a else a)
     expect(r.returncode == 3 and "is not known" in r.stderr and len(host.applied) == 1, f"no result: {r.stderr}")
     host, lost = Host(verdict("applied")), []
     expect_applied(folder, host, apply(folder, host, answers=lambda a: b"" if b'"applied"' in a and not lost and not lost.append(a) else a), "a result that is lost once")
@@ -139,7 +139,7 @@ def test_each_fault_alone(folder):
         "all answers twice": {"answers": lambda a: a + a},
         "all answers three times": {"answers": lambda a: a * 3},
         "all lines twice": {"requests": lambda q: q + q},
-        "every line is lost once": {"requests": first_time_lost, "wait": "0.1"},
+        "every line is lost once": {"requests": first_time_lost, "wait": "0.3"},
         "noise around all answers": {"answers": lambda a: b"\xff\x00garbage\n" + a + b'{"event": "config", "id": 7, "state": "refused"}\n{"event":'},
         "noise in front of the first answer": {"greeting": b'login: {"event": "stats"}\n\x00\x00{"event": '},
     }
@@ -158,7 +158,7 @@ def noisy(seed):
 
 def test_noise(folder):
     """All kinds of faults, on a fifth of all lines and answers."""
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
         hits = list(pool.map(noisy, range(24)))
     print(f"{sum(hits)} faults in {len(hits)} transfers")
     expect(sum(hits) > 50, "there was no noise")
