@@ -151,14 +151,14 @@ def test_each_fault_alone(folder):
 def noisy(seed):
     with tempfile.TemporaryDirectory(prefix="berth-apply-") as t:
         folder, host, noise = pathlib.Path(t), Host(verdict("applied")), Noise(seed, 0.2)
-        r = apply(folder, host, requests=noise.request, answers=noise.answer)
+        r = apply(folder, host, wait="0.5", requests=noise.request, answers=noise.answer)
         expect_applied(folder, host, r, f"noise of seed {seed} ({', '.join(noise.hits)})")
         return len(noise.hits)
 
 
 def test_noise(folder):
     """All kinds of faults, on a fifth of all lines and answers."""
-    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+    with concurrent.futures.ThreadPoolExecutor(24) as pool:
         hits = list(pool.map(noisy, range(24)))
     print(f"{sum(hits)} faults in {len(hits)} transfers")
     expect(sum(hits) > 50, "there was no noise")
