@@ -44,6 +44,7 @@ SYSTEM = [  # name, arguments, seconds it usually takes (the longest are started
     ("uplink_teams", ["lacp"], 90, 500),
     ("live_change", [], 80, 500),
     ("see_everything", [], 90, 500),
+    ("snooping", [], 80, 500),
     ("smp_guest", ["3"], 25, 300),
     ("smp_guest", ["1"], 25, 300),
     ("multi_queue", [], 40, 300),

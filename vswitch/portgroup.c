@@ -100,7 +100,6 @@ int vsw_port_add(struct vsw *v, struct vsw_port *p)
 	if (p->portgroup) {
 		p->bit = VSW_BIT_LOCAL;
 		vsw_domains_join(p);
-		vsw_snoop_arrives(p);
 	}
 	if (p->portgroup)
 		p->team_up = vsw_team_up(p->portgroup->team);

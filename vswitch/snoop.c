@@ -20,8 +20,8 @@
  *
  * A membership ends by time, or soon after a leave or a query for its group unless it is reported again (more than one host may be behind
  * a port). IGMPv3's and MLDv2's source lists are not kept: whoever wants some source of a group gets the group. A port whose memberships
- * have no room, or that is new, takes all groups for as long as a membership lasts: too much, never too little. The VLANs of a private
- * VLAN are one here.
+ * have no room, or that a live change put into other VLANs, takes all groups for as long as a membership lasts: too much, never too little.
+ * (A new port's guest has joined nothing that it will not report.) The VLANs of a private VLAN are one here.
  *
  * Outside always gets what local ports send, as the physical switch knows who wants it there.
  *

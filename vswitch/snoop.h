@@ -10,7 +10,7 @@
  */
 const uint64_t *vsw_snoop(struct vsw_port *in, const struct vsw_domain *d, const struct rte_mbuf *m);
 
-/* The port is new, or in other VLANs: what it joined is not known, so it takes all groups until it has been asked. */
+/* The port is in other VLANs now, where nobody has asked what it joined: it takes all groups for a while. */
 void vsw_snoop_arrives(struct vsw_port *p);
 /* The port goes, or to other VLANs. */
 void vsw_snoop_leaves(struct vsw_port *p);
