@@ -112,16 +112,9 @@ static void log_change(void *arg, const struct config_difference *d)
 /* The NIC of a VM that has this port, or NULL. */
 static const struct config_vm_nic *nic_of_port(const struct config *c, const char *port)
 {
-	char name[CONFIG_NAME_MAX + 16];
+	unsigned vm, nic;
 
-	for (unsigned v = 0; v < c->vm_count; v++) {
-		for (unsigned i = 0; i < c->vms[v].nic_count; i++) {
-			machine_port_name(name, sizeof(name), c->vms[v].name, i);
-			if (!strcmp(name, port))
-				return &c->vms[v].nics[i];
-		}
-	}
-	return NULL;
+	return machine_port_nic(c, port, &vm, &nic) ? &c->vms[vm].nics[nic] : NULL;
 }
 
 static unsigned place(void *arg, enum vsw_port_kind kind, const char *port)

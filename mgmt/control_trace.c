@@ -3,6 +3,7 @@
  * being sent (vswitch/frame_trace.h), and each step is shown with the line of the configuration that decided it.
  */
 #include "control.h"
+#include "inventory.h"
 
 #include <config/config.h>
 #include <errno.h>
@@ -42,12 +43,16 @@ static bool read_frame(const char *text, uint8_t *frame, uint32_t *len)
 static void add_step(yyjson_mut_doc *doc, yyjson_mut_val *list, const struct config *config, const struct vsw_trace_step *s)
 {
 	yyjson_mut_val *o = yyjson_mut_arr_add_obj(doc, list);
-	char at[CONFIG_POSITION_MAX + 1];
+	char at[CONFIG_POSITION_MAX + 1], path[sizeof(s->path) + 32];
+	unsigned vm, nic;
 
+	hv_snprintf(path, sizeof(path), "%s", s->path);
+	if (s->nic[0] && machine_port_nic(config, s->nic, &vm, &nic))
+		hv_snprintf(path, sizeof(path), "vms[%u].nics[%u].%s", vm, nic, s->path);
 	yyjson_mut_obj_add_str(doc, o, "stage", s->stage);
 	yyjson_mut_obj_add_strcpy(doc, o, "text", s->text);
-	yyjson_mut_obj_add_strcpy(doc, o, "path", s->path);
-	yyjson_mut_obj_add_strcpy(doc, o, "at", s->path[0] ? config_position(config, s->path, at) : "");
+	yyjson_mut_obj_add_strcpy(doc, o, "path", path);
+	yyjson_mut_obj_add_strcpy(doc, o, "at", path[0] ? config_position(config, path, at) : "");
 }
 
 static void add_delivery(yyjson_mut_doc *doc, yyjson_mut_val *list, const struct vsw_trace_delivery *d)

@@ -143,6 +143,20 @@ void machine_port_name(char *out, size_t size, const char *vm, unsigned nic)
 	hv_snprintf(out, size, "%s.nic%u", vm, nic);
 }
 
+bool machine_port_nic(const struct config *c, const char *port, unsigned *vm, unsigned *nic)
+{
+	char name[CONFIG_NAME_MAX + 16];
+
+	for (*vm = 0; *vm < c->vm_count; ++*vm) {
+		for (*nic = 0; *nic < c->vms[*vm].nic_count; ++*nic) {
+			machine_port_name(name, sizeof(name), c->vms[*vm].name, *nic);
+			if (!strcmp(name, port))
+				return true;
+		}
+	}
+	return false;
+}
+
 static int machine_open_ports(struct machine *m)
 {
 	char name[CONFIG_NAME_MAX + 16];

@@ -59,6 +59,8 @@ void machine_free(struct machine *m);
 void machine_start(struct machine *m);
 /* The name of a NIC's port: "web1.nic0". */
 void machine_port_name(char *out, size_t size, const char *vm, unsigned nic);
+/* The NIC of a VM that has the port of this name: c->vms[*vm].nics[*nic]. False: no VM has it. */
+bool machine_port_nic(const struct config *c, const char *port, unsigned *vm, unsigned *nic);
 
 /* ---- live change: inventory_change.c ---- */
 struct inventory_refusal {

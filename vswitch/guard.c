@@ -15,6 +15,7 @@
 #include "filter.h"
 
 #include "packet.h"
+#include "trace.h"
 
 #define PORT_DHCP_SERVER 67
 #define PORT_DHCP_CLIENT 68
@@ -175,6 +176,23 @@ unsigned vsw_guard_out(struct vsw_port *p, struct rte_mbuf **frames, unsigned n)
 		if (packet.type == PACKET_IPV4 && packet.proto == PROTO_UDP && packet.l4 && !packet.fragment)
 			learn_lease(p, &packet);
 	}
+	return n;
+}
+
+/* ---- trace ---- */
+
+unsigned vsw_guard_in_traced(struct vsw_port *p, struct rte_mbuf **frames, unsigned n)
+{
+	const struct vsw_guard *g = &p->filter->guard;
+
+	vsw_trace_note(p->sw->v, "filter", vsw_trace_port(p, "guard"), "%s: guarded against %s%s%s", p->name, g->servers ? "servers" : "",
+		g->servers && g->arp ? " and " : "", g->arp ? "foreign addresses in ARP" : "");
+	return vsw_guard_in(p, frames, n);
+}
+
+/* Leases are learned from frames that arrive, and a traced one does not. */
+unsigned vsw_guard_out_traced(struct vsw_port *p, struct rte_mbuf **frames, unsigned n)
+{
 	return n;
 }
 

@@ -20,6 +20,8 @@ struct vsw_guard {
 /* Filters (filter.h): what the port sends is checked; what it gets is looked through for its DHCP leases. */
 unsigned vsw_guard_in(struct vsw_port *p, struct rte_mbuf **frames, unsigned n);
 unsigned vsw_guard_out(struct vsw_port *p, struct rte_mbuf **frames, unsigned n);
+unsigned vsw_guard_in_traced(struct vsw_port *p, struct rte_mbuf **frames, unsigned n);
+unsigned vsw_guard_out_traced(struct vsw_port *p, struct rte_mbuf **frames, unsigned n);
 void vsw_guard_apply(struct vsw_port *p);
 
 #endif

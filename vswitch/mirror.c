@@ -78,18 +78,6 @@ static bool wanted(struct vsw_mirror *s, const struct vsw_port *p, const struct 
 	return true;
 }
 
-/* While a frame is traced: says that the session would mirror it. Returns false: it does not. */
-static bool note_trace(const struct vsw_mirror *s, const struct vsw_port *p, const struct rte_mbuf *m)
-{
-	uint8_t room[VSW_MATCH_BYTES];
-	uint32_t len = HV_MIN(m->pkt_len, VSW_MATCH_BYTES);
-
-	if (vsw_match(&s->config->filter, rte_pktmbuf_read(m, 0, len, room), len, vlan_of(p, m)))
-		vsw_trace_note(p->sw->v, "filter", "mirrors[%u]", (unsigned)(s->config - p->sw->v->config.mirrors),
-			"%s: mirrored by session %s", p->name, s->config->name);
-	return false;
-}
-
 /* A copy of its own, with its tag; what it cost is counted when there is none. */
 static struct rte_mbuf *copy_of(struct vsw_mirror *s, const struct vsw_port *p, const struct rte_mbuf *m)
 {
@@ -154,7 +142,7 @@ static void mirror(
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		if (!take[i] || (p->sw->v->trace && !note_trace(s, p, frames[i])) || !wanted(s, p, frames[i]))
+		if (!take[i] || !wanted(s, p, frames[i]))
 			continue;
 		if (s->capture)
 			capture(s, p, frames[i], dir);
@@ -206,6 +194,54 @@ unsigned vsw_mirror_out(struct vsw_port *p, struct rte_mbuf **frames, unsigned n
 		for (unsigned i = 0; i < n; i++)
 			take[i] = !(*marks_of(frames[i]) & mark);
 		mirror(s, p, frames, take, n, VSW_MIRROR_OUT);
+	}
+	return n;
+}
+
+/* ---- trace ---- */
+
+static void trace(const struct vsw_mirror *s, struct vsw_port *p, const struct rte_mbuf *m)
+{
+	struct vsw *v = p->sw->v;
+	struct vsw_trace_place place = {.list = "mirrors", .index = (unsigned)(s->config - v->config.mirrors), .key = "filter"};
+	uint32_t len = HV_MIN(m->pkt_len, VSW_MATCH_BYTES);
+	uint8_t room[VSW_MATCH_BYTES];
+	const uint8_t *bytes = rte_pktmbuf_read(m, 0, len, room);
+
+	if (!bytes || !vsw_match(&s->config->filter, bytes, len, vlan_of(p, m))) {
+		vsw_trace_note(v, "filter", place, "%s: not mirrored by session %s: its filter does not want it", p->name, s->config->name);
+		return;
+	}
+	place.key = "";
+	vsw_trace_note(v, "filter", place, "%s: mirrored by session %s%s", p->name, s->config->name,
+		s->config->sample > 1 ? ", one frame of several" : "");
+}
+
+/* Marks frames as vsw_mirror_in does. */
+unsigned vsw_mirror_in_traced(struct vsw_port *p, struct rte_mbuf **frames, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		*marks_of(frames[i]) = 0;
+		for (unsigned k = 0; k < VSW_MAX_MIRRORS; k++) {
+			struct vsw_mirror *s = p->sw->v->mirrors[k];
+			uint16_t mark = (uint16_t)(1u << k);
+
+			if (!s || !((p->mirror_in & mark) || (p->sw->mirror_vlans & mark && vsw_vlan_in(&s->vlans, vlan_of(p, frames[i])))))
+				continue;
+			*marks_of(frames[i]) |= mark;
+			trace(s, p, frames[i]);
+		}
+	}
+	return n;
+}
+
+unsigned vsw_mirror_out_traced(struct vsw_port *p, struct rte_mbuf **frames, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		for (unsigned k = 0; k < VSW_MAX_MIRRORS; k++) {
+			if (p->sw->v->mirrors[k] && p->mirror_out & ~*marks_of(frames[i]) & 1u << k)
+				trace(p->sw->v->mirrors[k], p, frames[i]);
+		}
 	}
 	return n;
 }

@@ -11,6 +11,8 @@ struct vsw_mirror;
 /* Filters (filter.h): copy what the sessions of the port want; all frames go on. */
 unsigned vsw_mirror_in(struct vsw_port *p, struct rte_mbuf **frames, unsigned n);
 unsigned vsw_mirror_out(struct vsw_port *p, struct rte_mbuf **frames, unsigned n);
+unsigned vsw_mirror_in_traced(struct vsw_port *p, struct rte_mbuf **frames, unsigned n);
+unsigned vsw_mirror_out_traced(struct vsw_port *p, struct rte_mbuf **frames, unsigned n);
 
 bool vsw_mirrors_in_range(const struct vsw_config *config);
 /* The sessions that the configuration of a live change will have: kept ones of v by name, or new. -ENOMEM: *failed is the index of the one.

@@ -20,6 +20,7 @@
 #include "filter.h"
 
 #include "offload.h"
+#include "trace.h"
 
 #define PEAK_NS 1000000ull /* how long a peak may be exceeded: pollers and timers are not exact */
 #define QUEUE_NS 100000000ull
@@ -50,11 +51,16 @@ static void fill(struct vsw_shaper *s, uint64_t now_ns)
 		vsw_bucket_fill(&s->peak, now_ns);
 }
 
+static bool has_tokens(const struct vsw_shaper *s, uint32_t bits)
+{
+	return vsw_bucket_has(&s->average, bits) && (!s->has_peak || vsw_bucket_has(&s->peak, bits));
+}
+
 static bool pass(struct vsw_shaper *s, const struct rte_mbuf *m)
 {
 	uint32_t bits = cost(m);
 
-	if (!vsw_bucket_has(&s->average, bits) || (s->has_peak && !vsw_bucket_has(&s->peak, bits)))
+	if (!has_tokens(s, bits))
 		return false;
 	vsw_bucket_take(&s->average, bits);
 	if (s->has_peak)
@@ -69,10 +75,15 @@ static uint32_t *all_queued(const struct vsw_shaper *s)
 	return &s->port->sw->v->shaped_mbufs;
 }
 
+static bool has_room(const struct vsw_shaper *s, const struct rte_mbuf *m)
+{
+	return s->head - s->tail < SHAPE_QUEUE && s->queue_bytes + m->pkt_len <= s->queue_bytes_max &&
+	       *all_queued(s) + m->nb_segs <= ALL_QUEUED_MBUFS_MAX;
+}
+
 static void enqueue(struct vsw_shaper *s, struct rte_mbuf *m)
 {
-	if (s->head - s->tail == SHAPE_QUEUE || s->queue_bytes + m->pkt_len > s->queue_bytes_max ||
-		*all_queued(s) + m->nb_segs > ALL_QUEUED_MBUFS_MAX) {
+	if (!has_room(s, m)) {
 		vsw_drop(s->port, VSW_DROP_SHAPED, m);
 		return;
 	}
@@ -167,6 +178,43 @@ unsigned vsw_shape_in(struct vsw_port *p, struct rte_mbuf **frames, unsigned n)
 unsigned vsw_shape_out(struct vsw_port *p, struct rte_mbuf **frames, unsigned n)
 {
 	return shape(&p->filter->shape_out, frames, n);
+}
+
+/* ---- trace ---- */
+
+static unsigned trace(struct vsw_shaper *s, bool own, struct rte_mbuf **frames, unsigned n)
+{
+	struct vsw_trace_place place = vsw_trace_setting(s->port, own, s->out ? "shaping.egress" : "shaping.ingress");
+	unsigned kept = 0;
+
+	fill(s, hv_now_ns());
+	for (unsigned i = 0; i < n; i++) {
+		bool room = has_room(s, frames[i]), at_once = s->head == s->tail && has_tokens(s, cost(frames[i]));
+
+		vsw_trace_note(s->port->sw->v, "filter", place, "%s: %s shaped to %llu kbit/s: %s, %u frames before it", s->port->name,
+			s->out ? "what it gets is" : "what it sends is", (unsigned long long)s->average.rate / 1000,
+			at_once ? "goes on at once"
+			: room  ? "waits for its turn"
+				: "the queue has no room",
+			s->head - s->tail);
+		if (at_once || room)
+			frames[kept++] = frames[i];
+		else if (s->out)
+			vsw_trace_refuse(s->port, VSW_DROP_SHAPED, frames[i]);
+		else
+			vsw_drop(s->port, VSW_DROP_SHAPED, frames[i]);
+	}
+	return kept;
+}
+
+unsigned vsw_shape_in_traced(struct vsw_port *p, struct rte_mbuf **frames, unsigned n)
+{
+	return trace(&p->filter->shape_in, p->own.has_ingress, frames, n);
+}
+
+unsigned vsw_shape_out_traced(struct vsw_port *p, struct rte_mbuf **frames, unsigned n)
+{
+	return trace(&p->filter->shape_out, p->own.has_egress, frames, n);
 }
 
 /* ---- control ---- */

@@ -22,6 +22,8 @@ struct vsw_shaper {
 /* Filters (filter.h). */
 unsigned vsw_shape_in(struct vsw_port *p, struct rte_mbuf **frames, unsigned n);
 unsigned vsw_shape_out(struct vsw_port *p, struct rte_mbuf **frames, unsigned n);
+unsigned vsw_shape_in_traced(struct vsw_port *p, struct rte_mbuf **frames, unsigned n);
+unsigned vsw_shape_out_traced(struct vsw_port *p, struct rte_mbuf **frames, unsigned n);
 /* Makes the port's shaping what its configuration says. What waits goes on at the new rate, or at once when there is none. */
 void vsw_shape_apply(struct vsw_port *p);
 /* Drops what waits. The port goes, or its frames belong to a VLAN it leaves. */

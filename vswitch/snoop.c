@@ -25,6 +25,8 @@
  *
  * Outside always gets what local ports send, as the physical switch knows who wants it there.
  *
+ * While a frame is traced, messages are understood and nothing is kept of them.
+ *
  * Owner: the switch's core. Time: seconds, counted by the switch's tick.
  */
 #include "snoop.h"
@@ -161,6 +163,8 @@ static void join(struct vsw_port *p, uint16_t domain, struct vsw_group_address a
 	struct snoop_member *m = g ? member_find(s, g, p) : NULL;
 	uint32_t until = s->now_s + for_s;
 
+	if (p->sw->v->trace)
+		return;
 	if (m) {
 		m->until = until;
 		return;
@@ -181,6 +185,8 @@ static void soon_over(struct vsw *v, const struct vsw_port *p, uint16_t domain, 
 	struct vsw_snoop *s = &v->snoop;
 	struct snoop_group *g = group_find(s, a, domain);
 
+	if (v->trace)
+		return;
 	for (uint16_t i = g ? g->first : SNOOP_NONE; i != SNOOP_NONE; i = s->members[i].next) {
 		struct snoop_member *m = &s->members[i];
 
@@ -231,6 +237,8 @@ static void heard_query(const struct message *m, bool has_source, uint32_t respo
 	struct vsw_querier *q = &m->d->querier[m->v6];
 	uint32_t now = m->in->sw->v->snoop.now_s;
 
+	if (m->in->sw->v->trace)
+		return;
 	if (m->in->kind != VSW_PORT_UPLINK && m->in->domain != m->d->id && !(m->in->flags & VSW_PF_TRUNK))
 		return; /* from a secondary VLAN: not all members hear it */
 	if (q->until <= now)
@@ -377,7 +385,7 @@ static enum heard listen(const struct message *m, const struct rte_mbuf *frame)
 	struct vsw_packet p;
 	uint8_t *header;
 
-	if (m->in->sw->v->trace || !is_mapped(rte_pktmbuf_mtod(frame, const uint8_t *), m->v6))
+	if (!is_mapped(rte_pktmbuf_mtod(frame, const uint8_t *), m->v6))
 		return HEARD_NOTHING;
 	vsw_packet_of(frame, &p);
 	if (p.malformed || p.hidden || p.fragment || !p.l4 || p.l4 + p.l4_len != p.l3 + p.l3_len)

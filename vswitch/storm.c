@@ -12,6 +12,7 @@
 #include "filter.h"
 
 #include "control.h"
+#include "trace.h"
 
 #define BURST_MS 100u
 #define BURST_MIN 32u
@@ -85,6 +86,31 @@ unsigned vsw_storm_in(struct vsw_port *p, struct rte_mbuf **frames, unsigned n)
 			begins(p, class);
 		s->of[class].dropped++;
 		vsw_drop(p, classes[class].reason, frames[i]);
+	}
+	return kept;
+}
+
+unsigned vsw_storm_in_traced(struct vsw_port *p, struct rte_mbuf **frames, unsigned n)
+{
+	struct vsw_storm *s = &p->filter->storm;
+	struct vsw_trace_place place = vsw_trace_setting(p, p->own.has_storm, "storm");
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		enum vsw_storm_class class = classify(p, frames[i]);
+		struct vsw_bucket *b = &s->of[class < VSW_STORM_CLASSES ? class : 0].bucket;
+
+		if (class == VSW_STORM_CLASSES || !b->rate) {
+			frames[kept++] = frames[i];
+			continue;
+		}
+		vsw_bucket_fill(b, hv_now_ns());
+		vsw_trace_note(p->sw->v, "filter", place, "%s: at most %llu %s frames a second: %llu may come now", p->name,
+			(unsigned long long)b->rate, classes[class].name, (unsigned long long)(HV_MAX(b->tokens, 0) / BUCKET_SCALE));
+		if (vsw_bucket_has(b, 1))
+			frames[kept++] = frames[i];
+		else
+			vsw_drop(p, classes[class].reason, frames[i]);
 	}
 	return kept;
 }

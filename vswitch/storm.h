@@ -17,6 +17,7 @@ struct vsw_storm {
 
 /* Filter (filter.h). */
 unsigned vsw_storm_in(struct vsw_port *p, struct rte_mbuf **frames, unsigned n);
+unsigned vsw_storm_in_traced(struct vsw_port *p, struct rte_mbuf **frames, unsigned n);
 /* Once a second: has a storm ended? */
 void vsw_storm_tick(struct vsw_port *p);
 /* Makes the port's limits those of `c`. */

@@ -13,7 +13,8 @@
 struct vsw_trace_step {
 	const char *stage; /* "ingress", "vlan", "filter", "policy", "learning", "look-up", "team", "egress", "result" */
 	char text[176];
-	char path[48]; /* the place of the running configuration that decided it, "portgroups[1].vlan"; "": none */
+	char path[48];                   /* the place of the running configuration that decided it, "portgroups[1].vlan"; "": none */
+	char nic[VSW_PORT_NAME_MAX + 1]; /* not "": path is within the NIC that has the port of this name, "storm" */
 };
 
 /* A port that would get the frame, or refuse it. */
