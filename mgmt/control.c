@@ -175,6 +175,11 @@ static void command_neighbors(const char *args)
 	control_switch_neighbors(control.inv);
 }
 
+static void command_drops(const char *args)
+{
+	control_switch_drops(control.inv);
+}
+
 static void command_mirrors(const char *args)
 {
 	control_switch_mirrors(control.inv);
@@ -212,6 +217,7 @@ static const struct {
 	{"macs", "macs: the switch's MAC table", command_macs, true},
 	{"groups", "groups: multicast groups and their members, as IGMP and MLD snooping knows them", command_groups, true},
 	{"neighbors", "neighbors: who is at the other end of the uplinks (LLDP, CDP)", command_neighbors, true},
+	{"drops", "drops: frames that the switch dropped, by reason and port", command_drops, true},
 	{"mirrors", "mirrors: mirror sessions and their counters", command_mirrors, true},
 	{"capture", "capture SESSION [SEQUENCE [OFFSET]]: captured frames of a mirror session", command_capture, true},
 	{"uplinks", "uplinks: links, beacons, LACP, and who sends by which uplink", command_uplinks, true},

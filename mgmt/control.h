@@ -18,6 +18,7 @@ void control_dirty(struct machine *m, const char *verb);
 void control_switch_macs(const struct inventory *inv);
 void control_switch_neighbors(const struct inventory *inv);
 void control_switch_groups(const struct inventory *inv);
+void control_switch_drops(const struct inventory *inv);
 void control_switch_uplinks(const struct inventory *inv); /* control_uplinks.c */
 
 /* control_capture.c */

@@ -1,4 +1,4 @@
-/* The control console's questions about the switch: MAC table, neighbours. Each answers with one line of JSON. */
+/* The control console's questions about the switch: MAC table, neighbours, drops. Each answers with one line of JSON. */
 #include "control.h"
 
 #include <hv/log.h>
@@ -152,5 +152,56 @@ void control_switch_neighbors(const struct inventory *inv)
 	vsw_neighbor_foreach(switch_of(inv), neighbor_add, &l);
 	l = listing_in(l.doc, "uplinks");
 	vsw_discovery_foreach(switch_of(inv), discovery_add, &l);
+	control_send(l.doc);
+}
+
+/* ---- drops ---- */
+
+struct drop_walk {
+	struct listing listing;
+	enum vsw_drop reason;
+};
+
+static void drop_port_add(void *arg, const struct vsw_port_info *info)
+{
+	struct drop_walk *w = arg;
+	yyjson_mut_val *o;
+
+	if (!info->counters->drop[w->reason])
+		return;
+	o = yyjson_mut_arr_add_obj(w->listing.doc, w->listing.list);
+	yyjson_mut_obj_add_strcpy(w->listing.doc, o, "port", info->name);
+	yyjson_mut_obj_add_strcpy(w->listing.doc, o, "portgroup", info->portgroup);
+	yyjson_mut_obj_add_uint(w->listing.doc, o, "count", info->counters->drop[w->reason]);
+}
+
+static void drop_add(struct listing *l, const struct vsw *v, enum vsw_drop reason, uint64_t count)
+{
+	yyjson_mut_val *o = yyjson_mut_arr_add_obj(l->doc, l->list);
+	struct drop_walk w = {.listing.doc = l->doc, .reason = reason};
+
+	yyjson_mut_obj_add_str(l->doc, o, "reason", vsw_drop_name(reason));
+	yyjson_mut_obj_add_str(l->doc, o, "text", vsw_drop_text(reason));
+	yyjson_mut_obj_add_uint(l->doc, o, "count", count);
+	w.listing.list = yyjson_mut_obj_add_arr(l->doc, o, "ports");
+	if (w.listing.list)
+		vsw_port_foreach(v, drop_port_add, &w);
+}
+
+void control_switch_drops(const struct inventory *inv)
+{
+	struct vsw_counters total;
+	struct listing l;
+
+	if (!switch_of(inv))
+		return;
+	vsw_total(switch_of(inv), &total);
+	l = listing_new("drops");
+	if (l.doc)
+		yyjson_mut_obj_add_uint(l.doc, yyjson_mut_doc_get_root(l.doc), "dropped", total.drops);
+	for (unsigned reason = 0; l.doc && reason < VSW_DROP_COUNT; reason++) {
+		if (total.drop[reason])
+			drop_add(&l, switch_of(inv), (enum vsw_drop)reason, total.drop[reason]);
+	}
 	control_send(l.doc);
 }

@@ -117,11 +117,26 @@ static void stats_drops(yyjson_mut_doc *doc, yyjson_mut_val *port, const struct 
 }
 
 /* rx and tx as the owner of the port sees them: tx = into the switch. */
+static void stats_counters(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct vsw_counters *c)
+{
+	yyjson_mut_obj_add_uint(doc, o, "tx_packets", c->in_frames);
+	yyjson_mut_obj_add_uint(doc, o, "tx_bytes", c->in_bytes);
+	yyjson_mut_obj_add_uint(doc, o, "rx_packets", c->out_frames);
+	yyjson_mut_obj_add_uint(doc, o, "rx_bytes", c->out_bytes);
+	yyjson_mut_obj_add_uint(doc, o, "segmented", c->out_segmented);
+	yyjson_mut_obj_add_uint(doc, o, "checksummed", c->out_checksummed);
+	yyjson_mut_obj_add_uint(doc, o, "coalesced", c->out_coalesced);
+	yyjson_mut_obj_add_uint(doc, o, "control_packets", c->in_control);
+	yyjson_mut_obj_add_uint(doc, o, "tx_shaped", c->in_shaped);
+	yyjson_mut_obj_add_uint(doc, o, "rx_shaped", c->out_shaped);
+	yyjson_mut_obj_add_uint(doc, o, "mac_change_rejected", c->mac_change_rejected);
+	stats_drops(doc, o, c);
+}
+
 static void stats_port(void *arg, const struct vsw_port_info *info)
 {
 	struct port_walk *w = arg;
 	const struct machine *m = port_machine(w->inv, info);
-	const struct vsw_counters *c = info->counters;
 	yyjson_mut_val *o;
 
 	if (m != w->only)
@@ -135,18 +150,7 @@ static void stats_port(void *arg, const struct vsw_port_info *info)
 	yyjson_mut_obj_add_strcpy(w->doc, o, "portgroup", info->portgroup);
 	yyjson_mut_obj_add_uint(w->doc, o, "vlan", info->vlan);
 	yyjson_mut_obj_add_bool(w->doc, o, "link_up", info->link_up);
-	yyjson_mut_obj_add_uint(w->doc, o, "tx_packets", c->in_frames);
-	yyjson_mut_obj_add_uint(w->doc, o, "tx_bytes", c->in_bytes);
-	yyjson_mut_obj_add_uint(w->doc, o, "rx_packets", c->out_frames);
-	yyjson_mut_obj_add_uint(w->doc, o, "rx_bytes", c->out_bytes);
-	yyjson_mut_obj_add_uint(w->doc, o, "segmented", c->out_segmented);
-	yyjson_mut_obj_add_uint(w->doc, o, "checksummed", c->out_checksummed);
-	yyjson_mut_obj_add_uint(w->doc, o, "coalesced", c->out_coalesced);
-	yyjson_mut_obj_add_uint(w->doc, o, "control_packets", c->in_control);
-	yyjson_mut_obj_add_uint(w->doc, o, "tx_shaped", c->in_shaped);
-	yyjson_mut_obj_add_uint(w->doc, o, "rx_shaped", c->out_shaped);
-	yyjson_mut_obj_add_uint(w->doc, o, "mac_change_rejected", c->mac_change_rejected);
-	stats_drops(w->doc, o, c);
+	stats_counters(w->doc, o, info->counters);
 }
 
 static void stats_ports(yyjson_mut_doc *doc, yyjson_mut_val *ports, struct inventory *inv, const struct machine *only)
@@ -155,6 +159,25 @@ static void stats_ports(yyjson_mut_doc *doc, yyjson_mut_val *ports, struct inven
 
 	if (inv->parts.vsw)
 		vsw_port_foreach(inv->parts.vsw, stats_port, &w);
+}
+
+static void stats_portgroup(void *arg, const struct vsw_portgroup_info *info)
+{
+	struct port_walk *w = arg;
+	yyjson_mut_val *o = yyjson_mut_arr_add_obj(w->doc, w->ports);
+
+	yyjson_mut_obj_add_strcpy(w->doc, o, "name", info->name);
+	yyjson_mut_obj_add_strcpy(w->doc, o, "vswitch", info->vswitch);
+	yyjson_mut_obj_add_uint(w->doc, o, "ports", info->ports);
+	stats_counters(w->doc, o, &info->counters);
+}
+
+static void stats_portgroups(yyjson_mut_doc *doc, yyjson_mut_val *root, struct inventory *inv)
+{
+	struct port_walk w = {.doc = doc, .ports = yyjson_mut_obj_add_arr(doc, root, "portgroups"), .inv = inv};
+
+	if (inv->parts.vsw)
+		vsw_portgroup_foreach(inv->parts.vsw, stats_portgroup, &w);
 }
 
 /* ---- a machine, the host ---- */
@@ -294,6 +317,7 @@ yyjson_mut_doc *stats_host(struct inventory *inv)
 	stats_ports(doc, ports, inv, NULL);
 	for (unsigned i = 0; i < inv->count; i++)
 		stats_machine(doc, vms, disks, ports, inv->machines[i]);
+	stats_portgroups(doc, root, inv);
 	stats_datastores(doc, root, inv);
 	stats_memory(doc, root, inv);
 	stats_cores(doc, root);

@@ -53,6 +53,8 @@ int vsw_portgroup_derive(struct vsw_portgroup *pg, const struct vsw_switch_confi
 
 void vsw_port_apply(struct vsw_port *p, struct vsw_portgroup *pg)
 {
+	if (p->portgroup != pg)
+		vsw_stats_leave(p);
 	p->portgroup = pg;
 	p->sw = pg->sw;
 	p->domain = pg->domain ? pg->domain->id : VSW_DOMAIN_NONE;
@@ -123,6 +125,8 @@ void vsw_port_remove(struct vsw_port *p)
 	v->ports[p->index] = NULL;
 	vsw_port_set_reach(p, false);
 	vsw_mirrors_update(v);
+	vsw_stats_leave(p);
+	vsw_stats_gone(p);
 	hv_contig_free(p->filter, sizeof(*p->filter));
 	p->filter = NULL;
 }

@@ -1,4 +1,9 @@
-/* Counters by port and the MAC table as others see them. Owner: the switch's core. */
+/*
+ * Counters by port, port group and in total, and the MAC table, as others see them. The path counts at ports only; a port group is the sum
+ * of its ports and of what those counted that have left it.
+ *
+ * Owner: the switch's core.
+ */
 #include "switch.h"
 
 const char *vsw_drop_name(enum vsw_drop reason)
@@ -65,6 +70,67 @@ void vsw_port_foreach(const struct vsw *v, void (*fn)(void *arg, const struct vs
 	foreach_kind(v, true, fn, arg);
 	foreach_kind(v, false, fn, arg);
 }
+
+/* ---- sums ---- */
+
+#define COUNTERS (sizeof(struct vsw_counters) / sizeof(uint64_t)) /* nothing else is in it */
+
+/* Adds what `now` has more than `then`. */
+static void add(struct vsw_counters *sum, const struct vsw_counters *now, const struct vsw_counters *then)
+{
+	uint64_t part[3][COUNTERS];
+
+	memcpy(part[0], sum, sizeof(*sum));
+	memcpy(part[1], now, sizeof(*now));
+	memcpy(part[2], then, sizeof(*then));
+	for (unsigned i = 0; i < COUNTERS; i++)
+		part[0][i] += part[1][i] - part[2][i];
+	memcpy(sum, part[0], sizeof(*sum));
+}
+
+void vsw_stats_leave(struct vsw_port *p)
+{
+	if (!p->portgroup)
+		return;
+	add(&p->portgroup->past, &p->count, &p->before);
+	p->before = p->count;
+}
+
+void vsw_stats_gone(const struct vsw_port *p)
+{
+	static const struct vsw_counters none;
+
+	add(&p->sw->v->past, &p->count, &none);
+}
+
+void vsw_portgroup_foreach(const struct vsw *v, void (*fn)(void *arg, const struct vsw_portgroup_info *info), void *arg)
+{
+	for (unsigned g = 0; g < v->config.portgroup_count; g++) {
+		const struct vsw_portgroup *pg = v->portgroups[g];
+		struct vsw_portgroup_info info = {.name = pg->config->name, .vswitch = pg->sw->config->name, .counters = pg->past};
+
+		for (unsigned i = 0; i < v->port_count; i++) {
+			if (!v->ports[i] || v->ports[i]->portgroup != pg)
+				continue;
+			add(&info.counters, &v->ports[i]->count, &v->ports[i]->before);
+			info.ports++;
+		}
+		fn(arg, &info);
+	}
+}
+
+void vsw_total(const struct vsw *v, struct vsw_counters *out)
+{
+	static const struct vsw_counters none;
+
+	*out = v->past;
+	for (unsigned i = 0; i < v->port_count; i++) {
+		if (v->ports[i])
+			add(out, &v->ports[i]->count, &none);
+	}
+}
+
+/* ---- the MAC table ---- */
 
 static void fdb_slot_info(const struct vsw_switch *sw, uint32_t slot, struct vsw_fdb_info *info)
 {

@@ -91,6 +91,7 @@ struct vsw_portgroup {
 	bool private;
 	uint16_t primary;           /* private: the VLAN that all its ports are known in */
 	struct vsw_vlan_set family; /* private: the primary and all secondary VLANs */
+	struct vsw_counters past;   /* of ports that have left (stats.c) */
 };
 
 enum vsw_port_flag {
@@ -139,6 +140,7 @@ struct vsw_port {
 	struct vsw_counters count;
 	/* Control path. */
 	struct vsw_portgroup *portgroup; /* NULL for an uplink */
+	struct vsw_counters before;      /* `count` when it came into its port group */
 	enum vsw_port_kind kind;
 	bool link_up;
 	bool link_lost;      /* an uplink whose link was up and went down: failback applies to it */
@@ -276,6 +278,7 @@ struct vsw {
 	struct vsw_mirror *mirrors[VSW_MAX_MIRRORS];
 	uint32_t shaped_mbufs; /* that wait in shapers */
 	struct vsw_snoop snoop;
+	struct vsw_counters past;    /* of ports that are gone */
 	struct vsw_trace_run *trace; /* NULL but while a frame is traced (trace.c) */
 	struct vsw_config config;
 	void *gro; /* rte_gro's table (gro.c) */
@@ -417,6 +420,11 @@ bool vsw_uplink_send(struct vsw_port *p, const uint8_t *frame, uint32_t len);
 void vsw_uplink_domain_changed(struct vsw_uplink *u, uint16_t vlan);
 
 /* ---- stats.c ---- */
+/* What the port has counted since it came is its port group's for good: it leaves. */
+void vsw_stats_leave(struct vsw_port *p);
+/* The port is gone. */
+void vsw_stats_gone(const struct vsw_port *p);
+
 static inline void vsw_drop(struct vsw_port *p, enum vsw_drop reason, struct rte_mbuf *m)
 {
 	p->count.drops++;

@@ -388,14 +388,15 @@ void vsw_uplink_detach(struct vsw_uplink *u)
 	for (unsigned i = 0; i < u->queue_count; i++)
 		hv_poller_remove(&u->queues[i].poller);
 	vsw_discovery_stop(&u->port);
+	vsw_flush(v);
+	while (vsw_uplink_backlogged(u))
+		vsw_drop(&u->port, VSW_DROP_NO_UPLINK, u->backlog[u->tail++ % VSW_BACKLOG]);
 	vsw_port_remove(&u->port);
 	for (unsigned i = 0; i < VSW_MAX_UPLINKS; i++) {
 		if (v->uplinks[i] == u)
 			v->uplinks[i] = NULL;
 	}
 	vsw_team_update(v);
-	while (vsw_uplink_backlogged(u))
-		rte_pktmbuf_free(u->backlog[u->tail++ % VSW_BACKLOG]);
 	rte_eth_dev_stop(u->dev.ethdev_port);
 	leave_pool(u);
 	hv_contig_free(u->domain_of_tci, DOMAIN_TABLE_BYTES);

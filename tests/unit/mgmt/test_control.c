@@ -101,6 +101,7 @@ static void a_host_without_a_switch_says_so(void **state)
 	kit_start();
 	assert_non_null(strstr(error_text(kit_command("macs\n")), "no vSwitch"));
 	assert_non_null(strstr(error_text(kit_command("uplinks\n")), "no vSwitch"));
+	assert_non_null(strstr(error_text(kit_command("drops\n")), "no vSwitch"));
 }
 
 static void unknown_commands(void **state)
@@ -116,7 +117,7 @@ static void unknown_commands(void **state)
 
 static void help_names_every_command(void **state)
 {
-	static const char *const names[] = {"stats", "list", "input", "stop", "macs", "uplinks", "help"};
+	static const char *const names[] = {"stats", "list", "input", "stop", "macs", "uplinks", "drops", "trace", "help"};
 	const char *text;
 
 	kit_start();

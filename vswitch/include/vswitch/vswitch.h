@@ -199,6 +199,17 @@ struct vsw_port_info {
 /* Calls fn for every port, in order of creation, uplinks first. */
 void vsw_port_foreach(const struct vsw *v, void (*fn)(void *arg, const struct vsw_port_info *info), void *arg);
 
+struct vsw_portgroup_info {
+	const char *name, *vswitch;
+	unsigned ports;
+	/* Of all ports that are or were in the group, each for the time that it was. As those of ports they never go back. */
+	struct vsw_counters counters;
+};
+/* Calls fn for every port group, in the configuration's order. */
+void vsw_portgroup_foreach(const struct vsw *v, void (*fn)(void *arg, const struct vsw_portgroup_info *info), void *arg);
+/* Of all ports that are or were, uplinks too. */
+void vsw_total(const struct vsw *v, struct vsw_counters *out);
+
 #define VSW_VLAN_TRUNK 4095 /* in vsw_fdb_info: all VLANs of the port's trunk */
 struct vsw_fdb_info {
 	uint8_t mac[6];
