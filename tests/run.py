@@ -39,6 +39,7 @@ SYSTEM = [  # name, arguments, seconds it usually takes (the longest are started
     ("chap_right_and_wrong", [], 60, 400),
     ("san_absent", [], 40, 400),
     ("vlans", [], 50, 400),
+    ("trunk", [], 70, 500),
     ("uplink_teams", ["link"], 80, 400),
     ("uplink_teams", ["beacon"], 90, 400),
     ("uplink_teams", ["lacp"], 90, 500),

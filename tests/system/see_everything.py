@@ -1,5 +1,5 @@
 """What the switch shows on a booted host: neighbours by LLDP and CDP (a Linux peer with lldpd, both ways), mirroring to a VM and into a capture that
-tcpdump and tshark read, and traces that name the line that decided, and change nothing.
+tcpdump and tshark read, traces that name the line that decided and change nothing, and counters that add up.
 
 a1 and a2 are in VLAN 20 and ping each other; ids, in VLAN 30, gets copies of what their port group sends and receives.
 """
@@ -54,12 +54,14 @@ def berth(s, *arguments):
 
 
 def neighbours(s, peer, folder):
-    peer.sh("lldpd -ccc -I eth0; n=0; until lldpcli show chassis > /dev/null 2>&1; do n=$((n+1)); [ $n -lt 50 ] || exit 1; sleep 0.2; done\n"
+    """lldpd waits to be configured by lldpcli at its usual place unless -L is empty; -l and -ccc: LLDP and CDPv2, whoever is there."""
+    peer.sh("lldpd -L '' -l -ccc -I eth0; n=0; until lldpcli show chassis > /dev/null 2>&1; do n=$((n+1)); [ $n -lt 50 ] || exit 1; sleep 0.2; done\n"
             "lldpcli configure system hostname peer1\nlldpcli configure lldp tx-interval 2")
     seen, end = {}, time.monotonic() + 120
     while set(seen) != {"lldp", "cdp"}:
-        check(time.monotonic() < end, f"the host has not heard LLDP and CDP from its neighbour: {seen}")
-        seen = {n["protocol"]: n for n in s.host.ask("neighbors", "neighbors")["neighbors"]}
+        answer = s.host.ask("neighbors", "neighbors")
+        seen = {n["protocol"]: n for n in answer["neighbors"]}
+        check(time.monotonic() < end, f"the host has not heard LLDP and CDP from its neighbour: {seen} {answer['uplinks']}")
         time.sleep(0.5)
     print(f"the host sees {json.dumps(seen)}", flush=True)
     for n in seen.values():
@@ -110,6 +112,23 @@ def traced(s):
     check(before == after, f"a trace was counted: {before} {after}")
 
 
+def counted(s):
+    """Port groups are the sums of their ports; each drop has one reason, in words, at one port."""
+    stats = s.host.snapshot()
+    web = next(g for g in stats["portgroups"] if g["name"] == "web")
+    ports = [p for p in stats["ports"] if p["portgroup"] == "web"]
+    print(f"port group web: {json.dumps(web)}", flush=True)
+    check(web["ports"] == len(ports) == 2, f"{web}")
+    check(web["tx_packets"] >= 2 * PINGS and web["dropped"] == sum(web["drops"].values()), f"{web}")
+    for key in ("tx_packets", "tx_bytes", "rx_packets", "rx_bytes", "dropped"):
+        check(web[key] == sum(p[key] for p in ports), f"{key}: {web[key]} is not the sum of {ports}")
+    drops = s.host.ask("drops", "drops")
+    print(json.dumps(drops), flush=True)
+    check(drops["dropped"] == sum(d["count"] for d in drops["drops"]), f"{drops}")
+    for d in drops["drops"]:
+        check(d["text"] and d["count"] == sum(p["count"] for p in d["ports"]), f"{d}")
+
+
 def test(folder, scenarios):
     wire = Wire("up")
     s = Scenario("see", YAML, {"ping": PING, "answer": ANSWER, "ids": IDS}, netdevs={"uplink0": wire.host}, console=True)
@@ -121,6 +140,7 @@ def test(folder, scenarios):
         neighbours(s, peer, folder)
         mirrored(s, folder)
         traced(s)
+        counted(s)
         for v in ("a1", "a2", "ids"):
             s.go(v)
         s.until_end()
