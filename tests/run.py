@@ -48,6 +48,7 @@ SYSTEM = [  # name, arguments, seconds it usually takes (the longest are started
     ("snooping", [], 80, 500),
     ("smp_guest", ["3"], 25, 300),
     ("smp_guest", ["1"], 25, 300),
+    ("smp_guest", ["intel"], 150, 1800),
     ("multi_queue", [], 40, 300),
     ("lab_options", [], 60, 900),
     ("stop_vm", ["san"], 60, 500),

@@ -111,6 +111,15 @@ static uint32_t compact_end(uint64_t xcr0)
 	return end;
 }
 
+/* The row of leaf 0xd, sub-leaf 1. */
+static unsigned xsave_features(void)
+{
+	unsigned i = 0;
+	while (policies[i].leaf != 0xd || policies[i].subleaf != 1)
+		i++;
+	return i;
+}
+
 static void fill(void)
 {
 	for (unsigned i = 0; i < HV_ARRAY_LEN(policies); i++)
@@ -124,6 +133,8 @@ static void fill(void)
 	struct x86_cpuid *one = &answers.row[answers.basic[1] - 1], *seven = &answers.row[answers.basic[7] - 1];
 	if (!osxsave)
 		one->ecx &= ~B(26);
+	if (virt_without("xsavec"))
+		answers.row[xsave_features()].eax &= ~B(1);
 	if (!(answers.xcr0 & 4)) { /* AVX and what is coded in its registers */
 		one->ecx &= ~(B(12) | B(28) | B(29));
 		seven->ebx &= ~B(5);

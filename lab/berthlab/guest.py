@@ -123,9 +123,9 @@ def unpacked(initrd, out):
 
 
 def with_jobs(initrd, scripts, out):
-    """An initramfs that holds `scripts` (name -> text of a shell script): a guest runs the one its `berth.job=` names (default: "run"),
-    then powers off."""
+    """An initramfs that holds `scripts` in /job (name -> text of a shell script, or bytes of a program): a guest runs the one its `berth.job=`
+    names (default: "run"), then powers off; where there is none of that name, it is a shell on its console."""
     data = pathlib.Path(initrd).read_bytes()
     data += b"\0" * (-len(data) % 4)
-    pathlib.Path(out).write_bytes(data + pack_tree({f"job/{n}": s.encode() for n, s in scripts.items()}))
+    pathlib.Path(out).write_bytes(data + pack_tree({f"job/{n}": s.encode() if isinstance(s, str) else s for n, s in scripts.items()}))
     return out

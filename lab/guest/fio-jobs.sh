@@ -6,7 +6,7 @@ fio_run() { # name, disk, fio arguments ...
 	shift 2
 	mark begin "$name"
 	if ! fio --name="$name" --filename="$disk" --ioengine=libaio --direct=1 --minimal --terse-version=3 "$@" > /tmp/fio.out 2> /tmp/fio.err; then
-		echo "@fail fio $name: $(tail -n 1 /tmp/fio.err) $(tail -n 1 /tmp/fio.out | cut -c1-200)"
+		echo "@fail fio $name: $(tail -n 4 /tmp/fio.err | tr '\n' ' ' | cut -c1-300); $(tail -n 1 /tmp/fio.out | cut -c1-200)"
 		return 1
 	fi
 	echo "@fio $name $(tail -n 1 /tmp/fio.out | cut -d ';' -f 6-8,16,47-49,57)"

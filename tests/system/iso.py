@@ -1,6 +1,7 @@
 """The ISO of `berth iso`: the same disc boots by BIOS and by UEFI with its configuration, secret and files, and a VM on it runs. As
 "intel" Bochs boots it, and the host reaches the SAN through its e1000 (DPDK's em driver). usage: iso.py bios|uefi|intel"""
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -72,6 +73,8 @@ def boot(kind, folder):
             check(done, "no end")
             check(any("iscsi.ready" in line for line in host.lines), "the SAN did not attach")
             check(any("boot.modules: 3 files" in line for line in host.lines), "not three files")
+            errors = [line for line in host.lines if re.match(r"\[host\] \S+ error ", line)]
+            check(not errors, f"the host complains: {errors}")
             how = host.ended.get("guest", "never")
             check(how == "debug-exit 0", f"the guest ended: {how}")
             return

@@ -33,12 +33,12 @@ SAN = ('  - {name: san1, iscsi: {portals: ["10.0.2.2:13260"], target: "iqn.2026-
 RAM = "  - {name: ram1, ram: {size: 64MiB}}\n"
 
 
-def vm(name, job, disk="", portgroup="", mac="", ip="", memory="384MiB", cpus=1, extra=""):
-    """One VM of the lab's Linux guest. disk: the inside of a disks entry, or nothing."""
+def vm(name, job, disk="", portgroup="", mac="", ip="", memory="384MiB", cpus=1, extra="", words=""):
+    """One VM of the lab's Linux guest. disk: the inside of a disks entry, or nothing. words: more for the kernel's command line."""
     disks = f"    disks: [{{{disk}}}]\n" if disk else ""
     m = f', mac: "{mac}"' if mac else ""
     nics = f"    nics: [{{portgroup: {portgroup}{m}}}]\n" if portgroup else ""
-    words = f"console=ttyS0 quiet berth.job={job}" + (f" berth.ip={ip}" if ip else "")
+    words = f"console=ttyS0 quiet berth.job={job}" + (f" berth.ip={ip}" if ip else "") + (f" {words}" if words else "")
     return (f"  - name: {name}\n    cpus: {cpus}\n    memory: {memory}\n"
             f'    boot: {{linux: "module:vmlinuz", initrd: "module:initrd", cmdline: "{words}"}}\n{disks}{nics}{extra}')
 
@@ -48,7 +48,7 @@ class Fail(Exception):
 
 
 class Scenario:
-    def __init__(self, name, yaml, jobs, secret="berth-lab-chap", cores=2, netdevs=None, deadline_s=400, files=None, console=False):
+    def __init__(self, name, yaml, jobs, secret="berth-lab-chap", cores=2, netdevs=None, deadline_s=400, files=None, console=False, cpu="amd"):
         self.name, self.deadline = name, deadline_s
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"berth-{name}-"))
         (self.folder / "host.yaml").write_text(yaml)
@@ -56,9 +56,11 @@ class Scenario:
         secret_file.write_text(secret)
         secret_file.chmod(0o600)
         vmlinuz, initrd = guest.make()
+        if cpu == "intel":
+            initrd = guest.unpacked(initrd, self.folder / "initrd.cpio")
         booted = guest.with_jobs(initrd, jobs, self.folder / "initrd")
         self.host = Host(self.folder / "host.yaml", cores=cores, netdevs=netdevs, files={"vmlinuz": vmlinuz, "initrd": booted, **(files or {})},
-                         console_socket=self.folder / "console" if console else None)
+                         console_socket=self.folder / "console" if console else None, cpu=cpu)
         self.seen = []  # (seconds, vm, word, rest) of every "@word rest" line of a guest
 
     def until(self, vm, word, rest=None, seconds=None):

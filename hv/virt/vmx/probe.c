@@ -87,11 +87,11 @@ static bool pick_controls(void)
 		!pick(l->exit, exit_must, 0, &f->exit) || !pick(l->entry, entry_must, 0, &f->entry))
 		return false;
 	f->entry &= ~ENTRY_LONG_MODE; /* follows EFER.LMA */
-	f->tpr_shadow = f->proc & PROC_TPR_SHADOW;
+	f->tpr_shadow = f->proc & PROC_TPR_SHADOW && !virt_without("tpr-shadow");
 	f->apicv = f->tpr_shadow && (f->proc2 & APICV) == APICV && !virt_without("apicv");
 	f->proc2 &= ~APICV; /* follow the LAPIC's mode */
 	if (!f->tpr_shadow)
-		f->proc |= PROC_CR8_LOAD | PROC_CR8_STORE;
+		f->proc = (f->proc & ~PROC_TPR_SHADOW) | PROC_CR8_LOAD | PROC_CR8_STORE;
 	return true;
 }
 
@@ -109,7 +109,7 @@ static bool pick_ept(void)
 	f->gib_pages = cap & EPT_1G;
 	f->pml = f->accessed_dirty && f->proc2 & PROC2_PML && !virt_without("pml");
 	f->proc2 &= ~PROC2_PML; /* follows the dirty log */
-	f->vpid = f->proc2 & PROC2_VPID && (cap & EPT_INVVPID_SINGLE) == EPT_INVVPID_SINGLE && cap & EPT_INVVPID_ALL;
+	f->vpid = f->proc2 & PROC2_VPID && (cap & EPT_INVVPID_SINGLE) == EPT_INVVPID_SINGLE && cap & EPT_INVVPID_ALL && !virt_without("vpid");
 	if (!f->vpid)
 		f->proc2 &= ~PROC2_VPID;
 	return true;
