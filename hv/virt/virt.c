@@ -2,10 +2,8 @@
 #include "virt/vcpu_impl.h"
 
 #include <errno.h>
-#include <hv/host.h>
 #include <hv/log.h>
 #include <hv/vm.h>
-#include <string.h>
 
 static const struct virt_ops *const vendors[] = {&svm_ops, &vmx_ops};
 
@@ -34,26 +32,6 @@ int virt_init(void)
 const char *vm_refused_by_machine(void)
 {
 	return virt_init() ? refusal : NULL;
-}
-
-bool virt_without(const char *feature)
-{
-	static const char key[] = "without=";
-	size_t len = strlen(feature);
-	bool listed = false; /* inside the word "without=..." */
-	for (const char *p = hv_cmdline(); *p; p++) {
-		bool begins = p == hv_cmdline() || p[-1] == ' ';
-		if (begins) {
-			listed = strncmp(p, key, sizeof(key) - 1) == 0;
-			p += listed ? sizeof(key) - 1 : 0;
-		}
-		if (listed && (p[-1] == '=' || p[-1] == ',') && strncmp(p, feature, len) == 0 &&
-			(!p[len] || p[len] == ',' || p[len] == ' '))
-			return true;
-		if (!*p)
-			break;
-	}
-	return false;
 }
 
 const char *virt_exit_name(unsigned reason)

@@ -21,6 +21,7 @@ from .console import SharedConsole
 
 MACHINES = {"amd": (qemu.Qemu, qemu.APPEND), "intel": (bochs.Bochs, bochs.APPEND)}
 HALTED_S = 5
+PATIENCE = {"amd": 1, "intel": 6}  # the slow one answers late when others use the processor, too
 FIRMWARE_CODES = re.compile(r"^(\x1b\[[0-9;]*[A-Za-z])+")  # a boot loader clears the screen before the host's first line
 
 
@@ -65,6 +66,7 @@ class Host:
         self.waiters, self.listeners, self.write_lock = [], [], threading.Lock()
         self.console_socket, self.shared = console_socket, None
         machine, needed = MACHINES[cpu]
+        self.patience = PATIENCE[cpu]
         self.machine, self.firmware, self.append = machine(), firmware, needed if append is None else append
 
     def _default_memory(self, vms):
@@ -159,7 +161,7 @@ class Host:
         """The host's counters now."""
         self.stats = None
         self.send("stats")
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * self.patience
         while self.stats is None:
             if time.monotonic() > end or not self.running():
                 raise LabError("the host did not answer 'stats' on its control console")
@@ -172,7 +174,7 @@ class Host:
         self.listeners.append((event, answers))
         self.send(command)
         try:
-            return answers.get(timeout=seconds)
+            return answers.get(timeout=seconds * self.patience)
         except queue.Empty:
             raise LabError(f"the host did not answer {command!r} on its control console") from None
 
