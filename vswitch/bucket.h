@@ -64,9 +64,15 @@ static inline bool vsw_bucket_has(const struct vsw_bucket *b, uint32_t cost)
 	return b->tokens >= vsw_bucket_need(b, cost);
 }
 
-static inline void vsw_bucket_take(struct vsw_bucket *b, uint32_t cost)
+/* Has it the whole cost, be it larger than the bucket? @pre cost < 2^33 */
+static inline bool vsw_bucket_has_all(const struct vsw_bucket *b, uint64_t cost)
 {
-	b->tokens -= cost * BUCKET_SCALE;
+	return b->tokens >= (int64_t)cost * BUCKET_SCALE;
+}
+
+static inline void vsw_bucket_take(struct vsw_bucket *b, uint64_t cost)
+{
+	b->tokens -= (int64_t)cost * BUCKET_SCALE;
 }
 
 /* How long, from then_ns on, until it has `cost`; 0: now. */

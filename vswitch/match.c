@@ -158,3 +158,20 @@ bool vsw_match(const struct vsw_match_config *want, const uint8_t *bytes, uint32
 		return false;
 	return !want->port || (h.has_ports && (h.ports[0] == want->port || h.ports[1] == want->port));
 }
+
+struct vsw_sieve vsw_sieve(const struct vsw_match_config *want)
+{
+	static const uint8_t protocols[] = {[VSW_MATCH_ICMP] = PROTO_ICMP, [VSW_MATCH_TCP] = PROTO_TCP, [VSW_MATCH_UDP] = PROTO_UDP};
+	struct vsw_sieve s = {0};
+
+	if (want->has_address && want->address.family == 4 && want->address.length) {
+		memcpy(&s.address, want->address.bytes, sizeof(s.address));
+		s.address_mask = __builtin_bswap32(UINT32_MAX << (32 - want->address.length));
+	}
+	if (want->protocol < HV_ARRAY_LEN(protocols) && protocols[want->protocol]) {
+		s.protocol = protocols[want->protocol];
+		s.protocol_mask = UINT8_MAX;
+	}
+	s.on = s.address_mask || s.protocol_mask;
+	return s;
+}

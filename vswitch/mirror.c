@@ -40,6 +40,7 @@ struct vsw_mirror {
 	uint32_t passed;           /* frames since the last one that was sampled */
 	struct vsw_mirror_counters count;
 	uint64_t capture_bytes;
+	struct vsw_sieve sieve;
 };
 
 /* ---- one frame ---- */
@@ -135,47 +136,71 @@ static void hand_over(struct vsw_mirror *s, struct rte_mbuf **copies, unsigned n
 	}
 }
 
+static void mirror_one(struct vsw_mirror *s, struct vsw_port *p, struct rte_mbuf *m, enum vsw_mirror_direction dir,
+	struct rte_mbuf **copies, unsigned *count)
+{
+	if (!wanted(s, p, m))
+		return;
+	if (s->capture)
+		capture(s, p, m, dir);
+	else if (!s->destination)
+		s->count.unplugged++;
+	else if ((copies[*count] = copy_of(s, p, m)))
+		++*count;
+}
+
+/* Frames that the session has not seen: those without its mark, where `seen` is it. */
 static void mirror(
-	struct vsw_mirror *s, struct vsw_port *p, struct rte_mbuf **frames, const bool *take, unsigned n, enum vsw_mirror_direction dir)
+	struct vsw_mirror *s, struct vsw_port *p, struct rte_mbuf **frames, unsigned n, enum vsw_mirror_direction dir, uint32_t seen)
 {
 	struct rte_mbuf *copies[VSW_BURST];
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		if (!take[i] || !wanted(s, p, frames[i]))
+		struct rte_mbuf *m = frames[i];
+
+		if (*marks_of(m) & seen)
 			continue;
-		if (s->capture)
-			capture(s, p, frames[i], dir);
-		else if (!s->destination)
-			s->count.unplugged++;
-		else if ((copies[count] = copy_of(s, p, frames[i])))
-			count++;
+		if (HV_LIKELY(s->sieve.on && m->data_len >= VSW_SIEVE_BYTES) &&
+			HV_LIKELY(vsw_sieve_stops(&s->sieve, rte_pktmbuf_mtod(m, const uint8_t *))))
+			continue;
+		mirror_one(s, p, m, dir, copies, &count);
 	}
 	if (count)
 		hand_over(s, copies, count);
 }
 
+/* Frames of the VLANs that are the session's sources. */
+static void mirror_vlans(struct vsw_mirror *s, struct vsw_port *p, struct rte_mbuf **frames, unsigned n, uint32_t mark)
+{
+	struct rte_mbuf *some[VSW_BURST];
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (!vsw_vlan_in(&s->vlans, vlan_of(p, frames[i])))
+			continue;
+		*marks_of(frames[i]) |= mark;
+		some[count++] = frames[i];
+	}
+	mirror(s, p, some, count, VSW_MIRROR_IN, 0);
+}
+
 unsigned vsw_mirror_in(struct vsw_port *p, struct rte_mbuf **frames, unsigned n)
 {
 	struct vsw *v = p->sw->v;
+	uint32_t every = p->mirror_in;
 
 	for (unsigned i = 0; i < n; i++)
-		*marks_of(frames[i]) = 0;
-	for (unsigned k = 0; k < VSW_MAX_MIRRORS; k++) {
-		struct vsw_mirror *s = v->mirrors[k];
-		uint16_t mark = (uint16_t)(1u << k);
-		bool take[VSW_BURST], any = false;
+		*marks_of(frames[i]) = every;
+	for (uint32_t left = every | p->sw->mirror_vlans; left; left &= left - 1) {
+		unsigned k = (unsigned)__builtin_ctz(left);
 
-		if (!s || !((p->mirror_in | p->sw->mirror_vlans) & mark))
+		if (!v->mirrors[k])
 			continue;
-		for (unsigned i = 0; i < n; i++) {
-			take[i] = p->mirror_in & mark || vsw_vlan_in(&s->vlans, vlan_of(p, frames[i]));
-			if (take[i])
-				*marks_of(frames[i]) |= mark;
-			any |= take[i];
-		}
-		if (any)
-			mirror(s, p, frames, take, n, VSW_MIRROR_IN);
+		if (every & 1u << k)
+			mirror(v->mirrors[k], p, frames, n, VSW_MIRROR_IN, 0);
+		else
+			mirror_vlans(v->mirrors[k], p, frames, n, 1u << k);
 	}
 	return n;
 }
@@ -184,18 +209,18 @@ unsigned vsw_mirror_out(struct vsw_port *p, struct rte_mbuf **frames, unsigned n
 {
 	struct vsw *v = p->sw->v;
 
-	for (unsigned k = 0; k < VSW_MAX_MIRRORS; k++) {
-		struct vsw_mirror *s = v->mirrors[k];
-		uint16_t mark = (uint16_t)(1u << k);
-		bool take[VSW_BURST];
+	for (uint32_t left = p->mirror_out; left; left &= left - 1) {
+		unsigned k = (unsigned)__builtin_ctz(left);
 
-		if (!s || !(p->mirror_out & mark))
-			continue;
-		for (unsigned i = 0; i < n; i++)
-			take[i] = !(*marks_of(frames[i]) & mark);
-		mirror(s, p, frames, take, n, VSW_MIRROR_OUT);
+		if (v->mirrors[k])
+			mirror(v->mirrors[k], p, frames, n, VSW_MIRROR_OUT, 1u << k);
 	}
 	return n;
+}
+
+bool vsw_mirror_only_marks(const struct vsw_port *p)
+{
+	return p->filters_in == VSW_FILTER_MIRROR && !p->mirror_in && !p->sw->mirror_vlans;
 }
 
 /* ---- trace ---- */
@@ -434,6 +459,7 @@ void vsw_mirrors_commit(struct vsw *v, struct vsw_mirror *prepared[VSW_MAX_MIRRO
 	memcpy(v->mirrors, prepared, sizeof(v->mirrors));
 	for (unsigned i = 0; i < v->config.mirror_count; i++) {
 		v->mirrors[i]->config = &v->config.mirrors[i];
+		v->mirrors[i]->sieve = vsw_sieve(&v->config.mirrors[i].filter);
 		v->mirrors[i]->sw = v->switches[v->config.mirrors[i].vswitch];
 	}
 	vsw_mirrors_update(v);

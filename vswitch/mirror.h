@@ -14,6 +14,9 @@ unsigned vsw_mirror_out(struct vsw_port *p, struct rte_mbuf **frames, unsigned n
 unsigned vsw_mirror_in_traced(struct vsw_port *p, struct rte_mbuf **frames, unsigned n);
 unsigned vsw_mirror_out_traced(struct vsw_port *p, struct rte_mbuf **frames, unsigned n);
 
+/* Has the port no other filter for its frames, and does no session want one of them here? vsw_mirror_in marks them only. */
+bool vsw_mirror_only_marks(const struct vsw_port *p);
+
 bool vsw_mirrors_in_range(const struct vsw_config *config);
 /* The sessions that the configuration of a live change will have: kept ones of v by name, or new. -ENOMEM: *failed is the index of the one.
  */

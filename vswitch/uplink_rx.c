@@ -5,6 +5,7 @@
  * Owner: the switch's core.
  */
 #include "control.h"
+#include "mirror.h"
 #include "offload.h"
 #include "uplink.h"
 
@@ -234,6 +235,7 @@ unsigned vsw_uplink_receive(struct vsw_uplink_queue *q)
 {
 	struct vsw_uplink *u = q->uplink;
 	struct rte_mbuf *burst[VSW_BURST];
+	bool marks = vsw_mirror_only_marks(&u->port);
 	unsigned sum = 0, n;
 
 	do {
@@ -241,7 +243,9 @@ unsigned vsw_uplink_receive(struct vsw_uplink_queue *q)
 		if (!n)
 			break;
 		u->port.sw->v->wire = true;
-		if (HV_LIKELY(!u->port.filters_in && !u->port.sw->watchers && !u->port.blocked))
+		if (HV_UNLIKELY(marks))
+			vsw_mirror_in(&u->port, burst, n);
+		if (HV_LIKELY((!u->port.filters_in || marks) && !u->port.sw->watchers && !u->port.blocked))
 			input_plain(u, burst, n);
 		else
 			input_careful(u, burst, n);

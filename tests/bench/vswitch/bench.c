@@ -5,6 +5,8 @@
  * usage: bench-vswitch CASE FRAME_BYTES PORTS MACS BURSTS [EAL argument ...]      FRAME_BYTES 0 = IMIX (7 x 60, 4 x 590, 1 x 1514)
  *   in       uplink -> local ports        out    local ports -> uplink       (devices of two rings; local ports are VMkernel ports)
  *   local    local port -> local port     guest  guest -> guest, in segments of memory as a virtual NIC offers them
+ *   policy-in, policy-out   as in and out; the local ports are shaped in both directions, and a mirror session watches them for frames of
+ *                           one host and TCP port, which never come
  *   virtio   guest -> guest from virtqueue to virtqueue, both of virtual NICs in memory of the bench (PORTS: 2 to 4 of them)
  *   forward  uplink 0 <-> local ports, which are ethdevs 1.. (give them with --vdev): what other switches do between devices
  *   plain    the same without VLANs
@@ -96,8 +98,8 @@ static void header(uint8_t *f, uint64_t dst, uint64_t src, uint16_t vlan)
 		memcpy(f + 12, (uint8_t[]){0x81, 0, 0, (uint8_t)vlan}, 4);
 		f += 4;
 	}
-	f[12] = 0x08;
-	f[13] = 0x00;
+	memcpy(f + 12, (uint8_t[]){0x08, 0x00, 0x45, 0}, 4);
+	memcpy(f + 22, (uint8_t[]){64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 0, 9, 0, 9}, 16); /* IPv4, UDP */
 }
 
 /* 32 frames whose first bytes are written, as a device would have. */
@@ -280,11 +282,13 @@ static void case_forward(unsigned round)
 static const struct bench_case {
 	const char *name;
 	void (*round)(unsigned round);
-	bool guests, devices, nics, untagged;
+	bool guests, devices, nics, untagged, policies;
 } cases[] = {
 	{"in", case_in},
 	{"out", case_out},
 	{"local", case_local},
+	{"policy-in", case_in, .policies = true},
+	{"policy-out", case_out, .policies = true},
 	{"guest", case_guest, .guests = true},
 	{"virtio", case_virtio, .nics = true},
 	{"forward", case_forward, .devices = true},
@@ -375,6 +379,28 @@ static void learn(void)
 	}
 }
 
+/* Shaping that lets everything pass (the clock stands still here: all of it is burst), and a mirror session without a match. */
+static void add_policies(struct vsw_config *config)
+{
+	struct vsw_mirror_config *m = &config->mirrors[config->mirror_count++];
+
+	*m = (struct vsw_mirror_config){
+		.name = "watch",
+		.captures = true,
+		.capture_bytes = 1 << 20,
+		.filter = {.has_address = true,
+			.address = {.family = 4, .length = 32, .bytes = {10, 9, 9, 9}},
+			.protocol = VSW_MATCH_TCP,
+			.port = 443},
+		.source_count = VLANS,
+	};
+	for (unsigned i = 0; i < VLANS; i++) {
+		m->sources[i] = (struct vsw_mirror_source){.kind = VSW_MIRROR_PORTGROUP, .portgroup = (uint8_t)i};
+		config->portgroups[i].ingress = config->portgroups[i].egress =
+			(struct vsw_shaping_config){.average_kbps = 10000000, .peak_kbps = 40000000, .burst_bytes = 1000000000};
+	}
+}
+
 static void start(const struct bench_case *c, int argc, char **argv)
 {
 	static struct vsw_config config = {
@@ -390,6 +416,8 @@ static void start(const struct bench_case *c, int argc, char **argv)
 
 	for (unsigned i = 0; c->untagged && i < VLANS; i++)
 		config.portgroups[i].vlan = 0;
+	if (c->policies)
+		add_policies(&config);
 	for (int i = 0; i < argc && count < 63; i++)
 		args[count++] = argv[i];
 	if (rte_eal_init(count, args) < 0)
