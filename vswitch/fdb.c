@@ -17,6 +17,11 @@
 #include <hv/rand.h>
 #include <string.h>
 
+/*
+ * The multiplier's low 16 bits alone tell how addresses that differ in their last two bytes lie to each other: a rack of one vendor's NICs,
+ * or VMs' generated addresses. 2^16 / golden ratio spreads any number of them evenly; 1 would crowd them. All other bits are secret.
+ */
+#define MULTIPLIER_LOW 0x9e37u
 #define FDB_BYTES ((2 * FDB_TABLE + 1) * sizeof(uint64_t) + FDB_SLOTS / FDB_WINDOW * sizeof(uint16_t))
 
 static uint16_t *spilled_of(const struct fdb *f, uint32_t first)
@@ -24,10 +29,13 @@ static uint16_t *spilled_of(const struct fdb *f, uint32_t first)
 	return &f->spilled[first / FDB_WINDOW];
 }
 
-/* The other place of an address, from other bits of the hash. */
+/* The other place of an address: from both halves of the product, so that addresses which crowd in their first places are apart in these.
+ */
 static uint32_t second_place(const struct fdb *f, uint64_t key)
 {
-	return (uint32_t)(fdb_hash(f->multiplier, key) >> 20) & (FDB_SLOTS - 1);
+	unsigned __int128 product = (unsigned __int128)key * f->multiplier;
+
+	return (uint32_t)((uint64_t)(product >> 84) ^ (uint64_t)(product >> 20)) & (FDB_SLOTS - 1);
 }
 
 static uint32_t window_find(const struct fdb *f, uint32_t place, uint64_t key)
@@ -148,7 +156,7 @@ int fdb_create(struct fdb *f)
 	f->entry[FDB_ABSENT] = FDB_NO_ENTRY;
 	f->spilled = (uint16_t *)(f->entry + FDB_TABLE + 1);
 	hv_random(&f->multiplier, sizeof(f->multiplier));
-	f->multiplier |= 1;
+	f->multiplier = (f->multiplier & ~0xffffull) | MULTIPLIER_LOW;
 	return 0;
 }
 

@@ -82,19 +82,10 @@ void fdb_saved_free(void *saved);
 /* Once a second: refills the learning allowance and expires, in a part of the table, what was unused for ageing_s seconds. */
 void fdb_tick(struct fdb *f, uint32_t ageing_s);
 
-/* Both halves of the product: addresses in a row (a rack of one vendor's NICs) would lie in few places by one of them alone. */
-static HV_ALWAYS_INLINE uint64_t fdb_hash(uint64_t multiplier, uint64_t key)
-{
-	uint64_t low = key, high;
-
-	__asm__("mulq %2" : "+a"(low), "=d"(high) : "r"(multiplier) : "cc"); /* of an __int128 gcc 12 stores both halves */
-	return low ^ high;
-}
-
-/* An address's first place: the top bits of the hash. */
+/* An address's first place: the top 15 bits of the product. */
 static HV_ALWAYS_INLINE uint64_t fdb_place(uint64_t multiplier, uint64_t key)
 {
-	return fdb_hash(multiplier, key) >> 49;
+	return key * multiplier >> 49;
 }
 
 static HV_ALWAYS_INLINE uint32_t fdb_first(const struct fdb *f, uint64_t key)

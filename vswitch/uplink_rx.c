@@ -12,7 +12,7 @@
 #include <rte_ethdev.h>
 
 #define TAG_BITS 0x2001ull /* of an Ethernet type as it lies in memory: every tag has one of them */
-#define RX_BURSTS 8        /* of one poll, as long as they are full: what they bring for a port goes to it together */
+#define RX_BURSTS 16       /* of one poll, as long as they are full: what they bring for a port goes to it together */
 
 /* Is a received frame well formed, and in which domain is it? VSW_DROP_COUNT: yes, the domain is in vlan_tci. */
 static inline enum vsw_drop classify(struct vsw_uplink *u, struct rte_mbuf *m)
@@ -120,9 +120,9 @@ static HV_ALWAYS_INLINE bool receive_tagged(struct receiver *r, struct rte_mbuf 
 		return false;
 	payload = m->pkt_len - (ETH_HEADER_LEN + VLAN_TAG_LEN);
 	__builtin_memcpy(&tci, eth + 14, sizeof(tci));
+	m->vlan_tci_outer = tci;
 	domain = r->domain_of_tci[tci];
 	m->vlan_tci = (uint16_t)domain;
-	m->vlan_tci_outer = tci;
 	out = look_up(r, eth, domain, payload);
 	if (HV_UNLIKELY(!out))
 		return false;

@@ -12,7 +12,7 @@
 #include <hv/mem.h>
 
 #define RX_RING 1024u    /* power of two */
-#define POLL_FRAMES 256u /* of one poll: no fewer than an uplink's poll brings */
+#define POLL_FRAMES 512u /* of one poll: no fewer than an uplink's poll brings */
 
 struct vsw_vmk_port {
 	struct vsw_port port;
@@ -111,43 +111,46 @@ static enum vsw_drop vmk_refuses(const struct vsw_port *p, const struct rte_mbuf
 
 /* ---- to the client ---- */
 
-static uint64_t bytes_of(struct rte_mbuf **frames, unsigned n)
+/* Of the next n that wait. */
+static uint64_t bytes_of(const struct vsw_vmk_port *k, uint32_t n)
 {
 	uint64_t bytes = 0;
 
-	for (unsigned i = 0; i < n; i++)
-		bytes += frames[i]->pkt_len;
+	if (HV_LIKELY(n == k->rx_head - k->rx_tail))
+		return k->rx_bytes;
+	for (uint32_t i = 0; i < n; i++)
+		bytes += k->rx[(k->rx_tail + i) % RX_RING]->pkt_len;
 	return bytes;
 }
 
-/* Hands over what waits, a burst at most and up to the ring's end. */
-static unsigned hand_over(struct vsw_vmk_port *k)
+/* Hands over a burst of at most `most`, up to the ring's end. Returns how many; *bytes: less those that the client did not take. */
+static unsigned hand_over(struct vsw_vmk_port *k, uint32_t most, uint64_t *bytes)
 {
 	struct rte_mbuf **burst = &k->rx[k->rx_tail % RX_RING];
-	uint32_t waiting = k->rx_head - k->rx_tail, n = HV_MIN(HV_MIN(waiting, (uint32_t)VSW_BURST), RX_RING - k->rx_tail % RX_RING);
-	uint64_t bytes = n == waiting ? k->rx_bytes : bytes_of(burst, n);
+	uint32_t n = HV_MIN(HV_MIN(most, (uint32_t)VSW_BURST), RX_RING - k->rx_tail % RX_RING);
 	unsigned taken = k->client.rx(k->client.arg, burst, n);
 
 	hv_assert(taken <= n);
 	k->rx_tail += n;
-	k->rx_bytes -= bytes;
-	for (unsigned i = taken; i < n; i++) {
-		bytes -= burst[i]->pkt_len;
+	for (unsigned i = taken; HV_UNLIKELY(i < n); i++) {
+		*bytes -= burst[i]->pkt_len;
 		vsw_drop(&k->port, VSW_DROP_RX_FULL, burst[i]);
 	}
 	k->port.count.out_frames += taken;
-	k->port.count.out_bytes += bytes;
 	k->port.count.out_bursts++;
-	vsw_flush(k->port.sw->v);
 	return n;
 }
 
 static __attribute__((noinline)) unsigned hand_over_all(struct vsw_vmk_port *k)
 {
-	unsigned n = 0;
+	uint32_t n = HV_MIN(k->rx_head - k->rx_tail, POLL_FRAMES);
+	uint64_t bytes = bytes_of(k, n);
 
-	while (k->rx_head != k->rx_tail && n < POLL_FRAMES)
-		n += hand_over(k);
+	k->rx_bytes -= bytes;
+	for (uint32_t left = n; left;)
+		left -= hand_over(k, left, &bytes);
+	k->port.count.out_bytes += bytes;
+	vsw_flush(k->port.sw->v); /* what the client sent meanwhile */
 	return n;
 }
 

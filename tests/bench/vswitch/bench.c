@@ -26,7 +26,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { MACS_MAX = 16000, VLANS = 4, PORTS_MAX = 128, RX_BACKLOG = 8, NICS_MAX = 4, NIC_BUFFER = 1536, NIC_HEADER = 12 };
+enum { MACS_MAX = 16000, VLANS = 4, PORTS_MAX = 128, RX_BACKLOG = 16, NICS_MAX = 4, NIC_BUFFER = 1536, NIC_HEADER = 12 };
 
 struct port {
 	struct vsw_vmk_port *vmk;
@@ -371,7 +371,7 @@ static void uplink(const struct bench_case *c)
 
 static void learn(void)
 {
-	for (unsigned i = 0; i < b.macs; i++) {
+	for (unsigned i = 0; i < HV_ALIGN_UP(b.macs, VLANS); i++) { /* make_burst rounds up */
 		struct vsw_switch *sw = b.v->switches[0];
 
 		sw->fdb.tokens = 1;
@@ -489,7 +489,7 @@ int main(int argc, char **argv)
 	if (b.ports < 2 || b.ports > (c->nics ? (unsigned)NICS_MAX : (unsigned)PORTS_MAX) || b.macs > MACS_MAX || b.frame_bytes > 1514)
 		die("out of range");
 	start(c, argc - 6, argv + 6);
-	for (unsigned i = 0; i < 8; i++) /* what happens once */
+	for (unsigned i = 0; i < RX_BACKLOG; i++) /* what happens once */
 		c->round(i);
 	before = sums();
 	ns = cpu_ns();
