@@ -20,6 +20,17 @@ def used_s(process):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def waited_s(process):
+    """Seconds that its threads were ready to run while others had the processors (Documentation/scheduler/sched-stats.rst)."""
+    waited_ns = 0
+    for task in pathlib.Path(f"/proc/{process.pid}/task").iterdir():
+        try:
+            waited_ns += int((task / "schedstat").read_text().split()[1])
+        except OSError:
+            pass  # it has ended, or the kernel does not count
+    return waited_ns / 1e9
+
+
 def nested_kvm():
     """KVM is used only where it really offers nested SVM or VMX."""
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
@@ -123,6 +134,9 @@ class Qemu:
     def used_s(self):
         """Seconds of processor time it has had: what a limit should count on a busy machine."""
         return used_s(self.process)
+
+    def waited_s(self):
+        return waited_s(self.process)
 
     def wait(self, seconds):
         """Until it is off; subprocess.TimeoutExpired when that takes longer."""

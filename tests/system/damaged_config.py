@@ -55,7 +55,7 @@ def run(folder, name, damage, wanted):
         else:
             host.boot["config.json"] = text
         host.start()
-        ended = host.wait(60)
+        ended = host.wait(200)
         if host.platform_failure():
             return None
         said = "\n".join(host.lines)

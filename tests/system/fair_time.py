@@ -103,6 +103,13 @@ def wrong(first, last):
         yield f"the ticker's 10 ms took {ticks / 1e6:.1f} ms: it waits for those that never rest"
 
 
+def measure(host):
+    first = Sample(host)
+    while (last := Sample(host)).ns - first.ns < WINDOW_S * 1e9:
+        time.sleep(0.5)
+    return list(wrong(first, last))
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="berth-fair-") as t:
         folder = pathlib.Path(t)
@@ -115,17 +122,17 @@ def main():
         try:
             host.start()
             wait_for_laps(host)
-            first = Sample(host)
-            while (last := Sample(host)).ns - first.ns < WINDOW_S * 1e9:
-                time.sleep(0.5)
-            faults = list(wrong(first, last))
-            for f in faults:
+            faults = host.undisturbed(lambda: measure(host))
+            for f in faults or []:
                 print(f"FAILED: {f}")
             print("\n".join(line for line in host.lines if line.startswith("[host]") and (" warn " in line or " error " in line)))
             if host.platform_failure():
                 sys.exit(75)
         finally:
             host.cleanup()
+    if faults is None:
+        print("SKIPPED: this machine is too busy to tell")
+        sys.exit(77)
     if faults:
         sys.exit(1)
     print("PASSED")

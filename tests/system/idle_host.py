@@ -46,6 +46,13 @@ def wrong(first, last):
         yield f"the idle Linux guest made {per_s(exits['linux']):.0f} exits and halted {per_s(vms['linux']['halts']):.0f} times a second"
 
 
+def measure(host):
+    first = host.snapshot()
+    while (last := host.snapshot())["time_ns"] - first["time_ns"] < WINDOW_NS:
+        time.sleep(WINDOW_NS / 2e9)
+    return list(wrong(first, last))
+
+
 def test(folder, scenarios):
     source = folder / "halts.c"
     source.write_text(HALTS)
@@ -57,10 +64,10 @@ def test(folder, scenarios):
             s.until("halted", "halted")
             s.until("linux", "mark", "idle")
             time.sleep(2)  # what starting left to do is over
-            first = s.host.snapshot()
-            while (last := s.host.snapshot())["time_ns"] - first["time_ns"] < WINDOW_NS:
-                time.sleep(WINDOW_NS / 2e9)
-            faults = list(wrong(first, last))
+            faults = s.host.undisturbed(lambda: measure(s.host))
+            if faults is None:
+                print("SKIPPED: this machine is too busy to tell")
+                sys.exit(77)
             check(not faults, "; ".join(faults))
             s.go("linux")
             s.host.send("stop halted")

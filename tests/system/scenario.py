@@ -87,7 +87,7 @@ class Scenario:
 
     def until_end(self, seconds=None):
         self._until(lambda e: e[0] == "end", "the host's power-off", seconds)
-        self.host.wait(20)
+        self.host.wait(120)
 
     def _until(self, test, what, seconds):
         end = time.monotonic() + (seconds or self.deadline)
