@@ -1,6 +1,6 @@
 /*
- * Serial ports (National PC16550D data sheet). COM1 carries the host's console (its own lines are on the screen, too), COM2 the control console. A port that is not there reads as all
- * ones and is left alone.
+ * Serial ports (National PC16550D data sheet). COM1 carries the host's console (its own lines are on the screen, too), COM2 the control
+ * console. A port that is not there reads as all ones and is left alone.
  *
  * A line of 100 characters takes 9 ms at 115200 baud, so nobody waits for the port:
  *
@@ -116,13 +116,23 @@ void console_write_unlocked(const char *text, size_t len)
 	screen_write_unlocked(text, len);
 }
 
+static void report_dropped(const struct uart *u, uint64_t lines)
+{
+	if (lines)
+		log_warn("console.dropped", "%s: %llu lines were dropped: it is slower than what is written to it",
+			u == &com1 ? "console" : "control console", (unsigned long long)lines);
+}
+
 static void drain(struct uart *u)
 {
 	unsigned long irq = hv_lock_irq(&u->lock);
+	uint64_t news;
 
 	empty_ring_waiting(u);
 	u->buffered = false; /* what follows is written at once */
+	news = line_ring_news(&u->ring);
 	hv_unlock_irq(&u->lock, irq);
+	report_dropped(u, news);
 	for (unsigned wait = 0; u->present && wait < TX_PATIENCE && !(cpu_inb(u->base + UART_LSR) & LSR_TEMT); wait++)
 		cpu_pause();
 }
@@ -173,9 +183,7 @@ static unsigned uart_poll(struct hv_poller *p)
 	}
 	news = line_ring_news(&u->ring);
 	hv_unlock_irq(&u->lock, irq);
-	if (news)
-		log_warn("console.dropped", "%s: %llu lines were dropped: it is slower than what is written to it",
-			u == &com1 ? "console" : "control console", (unsigned long long)news);
+	report_dropped(u, news);
 	return sent;
 }
 
