@@ -1,6 +1,6 @@
 /*
  * Writes pages as its console tells it, for tests/system/dirty_log.py, which knows the same formula: "wSEEDCOUNT" (two hexadecimal digits, four)
- * writes into COUNT pages between 16 and 48 MiB, "r..." only reads them, "x" ends. Without a console line within a second it ends at once: as a
+ * writes into COUNT pages between 16 and 48 MiB, "r..." only reads them, "x" ends. Without a console line within some seconds it ends: as a
  * test of its own it shows that this program runs.
  * Memory: 64MiB
  */
@@ -55,7 +55,7 @@ static void touch(bool write)
 
 int main(void)
 {
-	for (uint32_t i = 0; i < 2000000 && !ready(); i++)
+	for (uint32_t i = 0; i < 400000 && !ready(); i++)
 		__asm__ volatile("pause");
 	if (!ready())
 		return 0;
