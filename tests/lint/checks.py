@@ -111,7 +111,7 @@ def main():
         doc.write_text(whole)
     elif whole != doc.read_text():
         bad.append("docs/checks.md: the list is not what the sources have: tests/lint/checks.py --update")
-    print("\n".join(bad))
+    print("".join(f"FAILED: {b}\n" for b in bad), end="")
     print(f"{network} rules on networks, {len(bad)} findings")
     return 1 if bad else 0
 

@@ -44,8 +44,8 @@ def test(folder, scenarios):
         wire.capture_end()
         seen = tags(pcap)
         check(set(seen) == {"20"} and seen["20"] >= 6, f"VLANs of the guest's frames on the wire: {seen}")
-        for vlan, device in ((30, "vlan30"), ("no", "eth0")):
-            check(not reached(s, outside, device), f"broadcasts in {vlan} VLAN reach the guest in VLAN 20")
+        for device, vlan in (("vlan30", "in VLAN 30"), ("eth0", "without a tag")):
+            check(not reached(s, outside, device), f"broadcasts {vlan} reach the guest in VLAN 20")
         check(reached(s, outside, "vlan20"), "broadcasts in VLAN 20 do not reach the guest")
         for direction in ("", "-R"):
             print(outside.sh(f"iperf3 -c 10.20.0.1 -t 3 -f m {direction} | grep receiver"), flush=True)
