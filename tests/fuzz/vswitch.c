@@ -1,18 +1,18 @@
 /*
- * Fuzzes the virtual switch with frames and changes in any order: guests send frames of any bytes with any offload request, the wires bring
- * any frames, drivers change MAC, filter and features, links go up and down, uplinks are teamed otherwise, guests are unplugged.
+ * Fuzzes the virtual switch with frames and changes in any order: guests and a vmk send frames of any bytes with any offload request, the
+ * wires bring any frames, drivers change MAC, filter and features, links go up and down, guests are unplugged, and the configuration
+ * changes while it runs: VLANs of all kinds, private ones too, policies, shaping, storm limits, guards, teams, LACP, uplinks, mirroring,
+ * places of NICs (vswitch_change.c).
  *
- * Checked after each frame: it reached only ports of its own VLAN, and the wire only with that VLAN's tag; a unicast frame reached at most
- * one port unless a port may be promiscuous; every drop has a reason; a delivered frame is as long as its segments. At the end no mbuf is
- * missing.
+ * What must hold is in vswitch_model.c. At the end no mbuf is missing.
  *
  * fuzz: hv/arch/context.S hv/kern/fiber.c hv/kern/format.c hv/kern/log.c hv/kern/loop.c hv/kern/msg.c hv/kern/sched.c hv/kern/slab.c
- * fuzz: hv/kern/timer.c tests/native/native.c vswitch/
+ * fuzz: hv/kern/timer.c tests/native/native.c vswitch/ tests/fuzz/vswitch_model.c tests/fuzz/vswitch_change.c
  * fuzz-flags: -Ivswitch -Ivswitch/include -I/usr/include/dpdk -I/usr/include/x86_64-linux-gnu/dpdk -include rte_config.h
  * fuzz-libraries: -lrte_gro -lrte_gso -lrte_net_ring -lrte_ethdev -lrte_net -lrte_mbuf -lrte_mempool -lrte_ring -lrte_eal
  */
 #include "native.h"
-#include "switch.h"
+#include "vswitch_model.h"
 
 #include <hv/netport.h>
 #include <rte_eal.h>
@@ -20,31 +20,13 @@
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { GUESTS = 4, WIRES = 2, FRAME_MAX = 70000, OPS_MAX = 200 };
+enum { FRAME_MAX = 70000, OPS_MAX = 200, BURST_MAX = 4, SETTLE_MAX = 1000 };
 
-#define CHECK(cond) ((cond) ? (void)0 : failed(#cond, __LINE__))
-
-static _Noreturn void failed(const char *what, int line)
-{
-	fprintf(stderr, "vswitch fuzz, line %d: not so: %s\n", line, what);
-	abort();
-}
-
-static const struct vsw_config config = {
-	.uplink_count = 2,
-	.uplinks = {{.name = "up0", .mtu = 1500}, {.name = "up1", .mtu = 1500}},
-	.switch_count = 1,
-	.switches = {{.name = "vSwitch0", .uplink_count = 2, .uplinks = {0, 1}, .mac_ageing_s = 8}},
-	.portgroup_count = 3,
-	.portgroups = {{.name = "web", .vlan = 20}, {.name = "plain"}, {.name = "open", .vlan = 20, .policy = {true, true, true}}},
-};
-static const uint8_t group_of[GUESTS] = {0, 1, 2, 0};
+static const uint8_t group_at_first[NICS] = {0, 3, 2, 5, 0, 7};
 
 static struct vsw *v;
 static struct rte_mempool *wire_pool;
@@ -52,66 +34,109 @@ static struct rte_ring *rx[WIRES], *tx[WIRES];
 static uint16_t wire_port[WIRES];
 static struct {
 	struct netport *np;
-	unsigned room, got; /* frames since the last look */
+	unsigned room; /* frames that it takes in all */
 } guests[GUESTS];
+static struct vsw_vmk_port *vmk;
 
 static struct {
 	const uint8_t *at, *end;
 } in;
 
-static uint8_t byte(void)
+uint8_t input_byte(void)
 {
 	return in.at < in.end ? *in.at++ : 0;
 }
 
-static uint16_t word(void)
+uint16_t input_word(void)
 {
-	uint16_t low = byte();
+	uint16_t low = input_byte();
 
-	return (uint16_t)(low | byte() << 8);
+	return (uint16_t)(low | input_byte() << 8);
 }
+
+/* ---- ports ---- */
 
 static unsigned guest_rx(void *arg, const netport_rx_frame *frames, unsigned n)
 {
 	unsigned g = (unsigned)(uintptr_t)arg, taken = HV_MIN(n, guests[g].room);
-	static uint8_t sink;
+	static uint8_t copy[FRAME_MAX];
 
 	for (unsigned i = 0; i < taken; i++) {
 		uint32_t len = 0;
 
 		for (unsigned s = 0; s < frames[i].nsegs; s++) {
+			CHECK(frames[i].segs[s].len <= sizeof(copy) - len);
+			memcpy(copy + len, frames[i].segs[s].base, frames[i].segs[s].len);
 			len += frames[i].segs[s].len;
-			if (frames[i].segs[s].len)
-				sink ^= ((const uint8_t *)frames[i].segs[s].base)[frames[i].segs[s].len - 1];
 		}
-		CHECK(len == frames[i].len && len >= 14);
+		CHECK(len == frames[i].len);
 		CHECK(!frames[i].off.needs_csum || frames[i].off.csum_start + frames[i].off.csum_offset + 2u <= len);
+		model_received(g, copy, len, frames[i].off.gso);
 	}
 	guests[g].room -= taken;
-	guests[g].got += taken;
 	return taken;
 }
 
-static void plug(unsigned g)
+static uint32_t copy_out(const struct rte_mbuf *m, uint8_t *to, uint32_t room)
 {
-	uint8_t mac[6] = {0x52, 0x54, 0, 0, 0, (uint8_t)(1 + g)};
-	static struct netport_client clients[GUESTS];
+	const uint8_t *bytes = rte_pktmbuf_read(m, 0, m->pkt_len, to);
 
-	if (vsw_guest_port_create(v, group_of[g], "guest", mac, &guests[g].np)) {
-		guests[g].np = NULL; /* another took its MAC */
-		return;
-	}
-	clients[g] = (struct netport_client){.rx_burst = guest_rx, .arg = (void *)(uintptr_t)g};
-	guests[g].np->ops->set_client(guests[g].np, &clients[g]);
-	guests[g].np->ops->set_features(guests[g].np, g & 1 ? 0 : ~0u);
-	guests[g].room = 1000;
+	CHECK(m->pkt_len <= room && bytes);
+	if (bytes != to)
+		memcpy(to, bytes, m->pkt_len);
+	return m->pkt_len;
 }
 
-static void unplug(unsigned g)
+static unsigned vmk_rx(void *arg, struct rte_mbuf **frames, unsigned n)
 {
-	if (guests[g].np)
-		vsw_guest_port_destroy(guests[g].np);
-	guests[g].np = NULL;
+	static uint8_t copy[FRAME_MAX];
+
+	for (unsigned i = 0; i < n; i++) {
+		CHECK(rte_mbuf_refcnt_read(frames[i]) == 1);
+		model_received(VMK, copy, copy_out(frames[i], copy, sizeof(copy)), false);
+		rte_pktmbuf_free(frames[i]);
+	}
+	return n;
+}
+
+static void name_of(unsigned nic, char name[8])
+{
+	snprintf(name, 8, "nic%u", nic);
+}
+
+static void plug(unsigned nic, unsigned group)
+{
+	uint8_t mac[6] = {0x52, 0x54, 0, 0, 0, (uint8_t)(1 + nic)};
+	static struct netport_client clients[GUESTS];
+	static const struct vsw_vmk_client vmk_client = {.rx = vmk_rx};
+	char name[8];
+	int err;
+
+	name_of(nic, name);
+	err = nic == VMK ? vsw_vmk_port_create(v, group, name, mac, &vmk_client, &vmk)
+			 : vsw_guest_port_create(v, group, name, mac, &guests[nic].np);
+	CHECK(!err || err == -EEXIST || (nic == VMK && err == -EINVAL)); /* another took its MAC; a trunk */
+	if (err)
+		return;
+	model_plugged(nic, group, vsw_load_mac(mac));
+	if (nic == VMK)
+		return;
+	clients[nic] = (struct netport_client){.rx_burst = guest_rx, .arg = (void *)(uintptr_t)nic};
+	guests[nic].room = 1000;
+	guests[nic].np->ops->set_client(guests[nic].np, &clients[nic]);
+	guests[nic].np->ops->set_features(guests[nic].np, nic & 1 ? 0 : ~0u);
+}
+
+static void unplug(unsigned nic)
+{
+	if (!model.nics[nic].plugged)
+		return;
+	if (nic == VMK)
+		vsw_vmk_port_destroy(vmk);
+	else
+		vsw_guest_port_destroy(guests[nic].np);
+	model.nics[nic].plugged = false;
+	model.nics[nic].mac = 0;
 }
 
 static void start(void)
@@ -123,8 +148,10 @@ static void start(void)
 		return;
 	CHECK(rte_eal_init(HV_ARRAY_LEN(argv), argv) >= 0);
 	native_start(1);
+	change_base(&model.config);
 	wire_pool = rte_pktmbuf_pool_create("wire", 255, 0, VSW_MBUF_PRIVATE, 9216 + RTE_PKTMBUF_HEADROOM, SOCKET_ID_ANY);
-	CHECK(wire_pool && !vsw_create(&config, 0, &v));
+	CHECK(wire_pool && !vsw_create(&model.config, 0, &v));
+	model.v = v;
 	for (unsigned i = 0; i < WIRES; i++) {
 		int port;
 
@@ -139,18 +166,54 @@ static void start(void)
 
 /* ---- a frame ---- */
 
-/* Bytes of a frame: addresses of our ports or others, then TCP over IPv4 or IPv6 or anything, then some bytes changed. */
+static uint32_t add_tag(uint8_t *f, uint32_t len)
+{
+	static const uint8_t vlans[] = {0, 20, 25, 30, 40, 100, 101, 110, 120, 29};
+	uint8_t how = input_byte();
+
+	memmove(f + 16, f + 12, len - 12);
+	memcpy(f + 12, (uint8_t[]){0x81, 0, (uint8_t)(how & 0xe0), how & 16 ? input_byte() : vlans[how % HV_ARRAY_LEN(vlans)]}, 4);
+	return len + 4;
+}
+
+/* What guards look at: DHCP from a server, a router's advertisement, ARP. `at`: the Ethernet type. */
+static void make_special(uint8_t *f, uint32_t at, bool ipv6, uint8_t how)
+{
+	uint8_t *ip = f + at + 2;
+
+	if (ipv6) {
+		ip[6] = 58;
+		ip[7] = 255;
+		ip[40] = how & 1 ? 134 : 137;
+	} else if (how & 2) {
+		f[at + 1] = 6; /* 0x0806 */
+		memcpy(ip, (uint8_t[]){0, 1, 8, 0, 6, 4, 0, how & 4 ? 2 : 1}, 8);
+		memcpy(ip + 8, f + 6, 6);
+		memcpy(ip + 14, (uint8_t[]){10, 0, 0, (uint8_t)(how >> 3)}, 4);
+	} else {
+		memcpy(ip + 6, (uint8_t[]){0, 0, 64, 17}, 4);
+		memcpy(ip + 20, (uint8_t[]){0, how & 1 ? 67 : 68, 0, 68}, 4);
+	}
+}
+
+/*
+ * Bytes of a frame from `from`, at least 14: addresses of our ports or others, then TCP over IPv4 or IPv6 or anything, a mark as payload,
+ * then some bytes of the first ones changed.
+ */
 static uint32_t build(uint8_t *f, unsigned from)
 {
-	uint8_t kind = byte();
-	uint32_t len = 14 + (kind & 0x40 ? word() : word() % 1600u), l3 = kind & 1 ? 40 : 20;
+	uint8_t kind = input_byte(), mac;
+	uint32_t len = 14 + (kind & 0x40 ? input_word() : input_word() % 1600u), l3 = kind & 1 ? 40 : 20;
 
-	memset(f, kind, len + 100);
-	memcpy(f, (uint8_t[]){0x52, 0x54, 0, 0, 0, (uint8_t)(1 + byte() % 8), 0x52, 0x54, 0, 0, 0, (uint8_t)(1 + from)}, 12);
+	memset(f, 0, 128);
+	mac = (uint8_t)(1 + input_byte() % 10);
+	memcpy(f, (uint8_t[]){0x52, 0x54, 0, 0, 0, mac, 0x52, 0x54, 0, 0, 0, (uint8_t)(1 + from)}, 12);
+	if (from < NICS && model.nics[from].plugged)
+		vsw_store_mac(f + 6, model.nics[from].mac);
 	if (kind & 2)
 		memset(f, 0xff, 6);
-	if (kind & 4)
-		f[11] = byte();
+	if ((kind & 4) || from >= FROM_WIRE)
+		f[11] = (uint8_t)(1 + input_byte() % 24);
 	f[12] = kind & 1 ? 0x86 : 0x08;
 	f[13] = kind & 1 ? 0xdd : 0x00;
 	f[14] = kind & 1 ? 0x60 : 0x45;
@@ -159,18 +222,20 @@ static uint32_t build(uint8_t *f, unsigned from)
 	if (kind & 1) {
 		f[18] = (uint8_t)((len - 54) >> 8);
 		f[19] = (uint8_t)(len - 54);
-	} else {
-		memset(f + 20, 0, 2);
 	}
 	f[kind & 1 ? 20 : 23] = kind & 8 ? 17 : 6;
 	f[14 + l3 + 12] = 0x50;
-	if (kind & 16) {
-		memmove(f + 16, f + 12, len - 12);
-		memcpy(f + 12, (uint8_t[]){0x81, 0, 0, byte()}, 4);
-		len += 4;
+	model_mark(f, 14 + l3 + 20, len);
+	if (kind & 32)
+		make_special(f, 12, kind & 1, input_byte());
+	if (kind & 16 && from != VMK)
+		len = add_tag(f, len);
+	for (uint8_t n = input_byte() % 8; n > 3; n--) {
+		uint16_t at = input_word();
+		uint32_t room = len < 128 ? len : 128;
+
+		f[at % room] = input_byte();
 	}
-	for (uint8_t n = byte() % 8; n; n--)
-		f[word() % (len < 128 ? len : 128)] = byte();
 	return HV_MIN(len, FRAME_MAX - 100u);
 }
 
@@ -183,215 +248,220 @@ static struct netport_offload offload(uint8_t how)
 	off = (struct netport_offload){.needs_csum = true, .csum_start = how & 4 ? 54 : 34, .csum_offset = how & 8 ? 6 : 16};
 	if (how & 2) {
 		off.gso = how & 4 ? NETPORT_GSO_TCPV6 : NETPORT_GSO_TCPV4;
-		off.gso_size = (uint16_t)(256 + word() % 1300);
+		off.gso_size = (uint16_t)(256 + input_word() % 1300);
 	}
 	if (how & 16) {
-		off.gso = byte();
-		off.gso_size = word();
-		off.csum_start = word();
-		off.csum_offset = word();
-		off.hdr_len = word();
+		off.gso = input_byte();
+		off.gso_size = input_word();
+		off.csum_start = input_word();
+		off.csum_offset = input_word();
+		off.hdr_len = input_word();
 	}
 	return off;
 }
 
 /* ---- what came of it ---- */
 
-static bool wire_frame_is(const struct rte_mbuf *m, uint16_t vlan)
+/* What left by the wire; how many frames. */
+static unsigned drain(unsigned wire, bool judge)
 {
-	const uint8_t *f = rte_pktmbuf_mtod(m, const uint8_t *);
-	bool tagged = f[12] == 0x81 && f[13] == 0;
-
-	return vlan ? tagged && ((f[14] & 15) << 8 | f[15]) == vlan : true;
-}
-
-static unsigned drain(unsigned wire, uint16_t vlan, bool check)
-{
+	static uint8_t copy[FRAME_MAX];
 	struct rte_mbuf *m;
 	unsigned n = 0;
 
 	for (; !rte_ring_dequeue(tx[wire], (void **)&m); n++) {
-		CHECK(m->pkt_len >= 60 && m->pkt_len <= 1518); /* in chains, too: the wire takes them */
-		CHECK(!check || wire_frame_is(m, vlan));
+		if (judge)
+			model_left(wire, copy, copy_out(m, copy, sizeof(copy)));
 		rte_pktmbuf_free(m);
 	}
 	return n;
 }
 
-static bool promiscuous_possible(void)
+/* Until nothing happens any more at this moment. */
+static void settle(void)
 {
-	for (unsigned d = 1; d <= v->domain_count; d++) {
-		if (v->domains[d]->promisc_count)
-			return true;
+	for (unsigned i = 0; i < SETTLE_MAX; i++) {
+		bool awake = native_core_step();
+		unsigned left = drain(0, true) + drain(1, true);
+
+		if (!awake && !left)
+			return;
 	}
-	return false;
 }
 
-static void check_outcome(uint16_t vlan, bool unicast)
+static void end(unsigned sent, bool tables)
 {
-	unsigned receivers = 0;
-
-	for (unsigned g = 0; g < GUESTS; g++) {
-		CHECK(!guests[g].got || config.portgroups[group_of[g]].vlan == vlan);
-		receivers += guests[g].got != 0;
-		guests[g].got = 0;
-	}
-	for (unsigned w = 0; w < WIRES; w++) {
-		bool sent = false;
-
-		while (drain(w, vlan, true)) { /* and what waited for room */
-			sent = true;
-			native_core_step();
-		}
-		receivers += sent;
-	}
-	CHECK(!unicast || receivers <= 1 || promiscuous_possible());
-	for (unsigned i = 0; i < v->port_count; i++) {
-		uint64_t sum = 0;
-
-		for (unsigned r = 0; v->ports[i] && r < VSW_DROP_COUNT; r++)
-			sum += v->ports[i]->count.drop[r];
-		CHECK(!v->ports[i] || sum == v->ports[i]->count.drops);
-	}
+	settle();
+	model_end(sent);
+	model_check(tables);
 }
 
 static void guest_sends(unsigned g)
 {
-	static uint8_t f[FRAME_MAX + 200];
-	struct hv_seg segs[300];
-	uint32_t len = build(f, g), step = 64 + word() % 4096u, at = 0;
-	struct netport_frame frame = {.segs = segs, .len = len, .off = offload(byte())};
+	static uint8_t frames_bytes[BURST_MAX][FRAME_MAX + 200];
+	static struct hv_seg segs[BURST_MAX][300];
+	struct netport_frame frames[BURST_MAX];
+	unsigned n = 1 + input_byte() % BURST_MAX;
 
-	if (!guests[g].np)
+	if (!model.nics[g].plugged)
 		return;
-	for (; at < len && frame.nsegs < HV_ARRAY_LEN(segs); at += step)
-		segs[frame.nsegs++] = (struct hv_seg){f + at, HV_MIN(step, len - at)};
-	guests[g].np->ops->tx_burst(guests[g].np, &frame, 1);
+	model_begin();
+	for (unsigned i = 0; i < n; i++) {
+		uint8_t *f = frames_bytes[i];
+		uint32_t len = build(f, g), step = 64 + input_word() % 4096u, at = 0;
+
+		frames[i] = (struct netport_frame){.segs = segs[i], .len = len, .off = offload(input_byte())};
+		for (; at < len && frames[i].nsegs < HV_ARRAY_LEN(segs[i]); at += step)
+			segs[i][frames[i].nsegs++] = (struct hv_seg){f + at, HV_MIN(step, len - at)};
+		model_sent(g, f, len, frames[i].off.gso);
+	}
+	guests[g].np->ops->tx_burst(guests[g].np, frames, n);
 	guests[g].np->ops->tx_flush(guests[g].np);
-	check_outcome(config.portgroups[group_of[g]].vlan, !(f[0] & 1));
+	end(n, false);
+}
+
+/* The hypervisor's own frames are well formed: untagged, no longer than its MTU. */
+static void vmk_sends(void)
+{
+	static uint8_t f[FRAME_MAX + 200];
+	struct rte_mbuf *m;
+	uint32_t len;
+
+	if (!model.nics[VMK].plugged)
+		return;
+	model_begin();
+	len = HV_MIN(build(f, VMK), 14u + HV_MIN(vsw_vmk_mtu(vmk), 1500u));
+	if (f[12] & 0x80)
+		f[12] = 8;
+	m = rte_pktmbuf_alloc(vsw_vmk_pool(vmk));
+	CHECK(m);
+	memcpy(rte_pktmbuf_append(m, (uint16_t)len), f, len);
+	model_sent(VMK, f, len, false);
+	vsw_vmk_tx(vmk, &m, 1);
+	end(1, false);
 }
 
 static void wire_brings(unsigned w)
 {
 	static uint8_t f[FRAME_MAX + 200];
 	static const uint64_t notes[4] = {0, RTE_MBUF_F_RX_L4_CKSUM_GOOD, RTE_MBUF_F_RX_L4_CKSUM_BAD, RTE_MBUF_F_RX_L4_CKSUM_NONE};
-	uint32_t built = build(f, 7), len = HV_MIN(built, 9000u);
-	struct rte_mbuf *m = rte_pktmbuf_alloc(wire_pool);
-	bool tagged = f[12] == 0x81 && f[13] == 0 && len >= 18;
-	uint16_t vlan = tagged ? (uint16_t)((f[14] & 15) << 8 | f[15]) : 0;
+	unsigned n = 1 + input_byte() % BURST_MAX;
 
-	if (byte() & 1)
-		len = len % 80 + 1;
-	memcpy(rte_pktmbuf_append(m, (uint16_t)len), f, len);
-	m->ol_flags = notes[byte() % 4];
-	CHECK(!rte_ring_enqueue(rx[w], m));
-	native_core_step();
-	check_outcome(vlan, !(f[0] & 1));
+	model_begin();
+	for (unsigned i = 0; i < n; i++) {
+		struct rte_mbuf *m = rte_pktmbuf_alloc(wire_pool);
+		uint32_t len = HV_MIN(build(f, FROM_WIRE + w), 9000u);
+
+		CHECK(m);
+		if (input_byte() % 8 == 1)
+			len = len % 80 + 1;
+		memcpy(rte_pktmbuf_append(m, (uint16_t)len), f, len);
+		m->ol_flags = notes[input_byte() % 4];
+		if (len >= 14)
+			model_sent(FROM_WIRE + w, f, len, false);
+		CHECK(!rte_ring_enqueue(rx[w], m));
+	}
+	end(n, false);
 }
 
-/* Another teaming for the vSwitch or a port group, LACP or not, on the running switch. */
-static void change_teaming(void)
-{
-	uint8_t how = byte(), lists = byte(), group = byte() % (uint8_t)config.portgroup_count;
-	struct vsw_teaming_config t = {.has_load_balancing = how & 1,
-		.load_balancing = how >> 1 & 3,
-		.has_failure_detection = true,
-		.failure_detection = how >> 3 & 1,
-		.has_failback = how >> 4 & 1,
-		.has_failback_delay = true,
-		.failback_delay_s = how >> 5};
-
-	t.active_count = lists & 1;
-	t.active[0] = lists >> 1 & 1;
-	t.standby_count = lists >> 2 & 1;
-	t.standby[0] = lists >> 3 & 1;
-	t.unused_count = lists >> 4 & 1;
-	t.unused[0] = lists >> 5 & 1;
-	if (lists & 0x40)
-		v->config.portgroups[group].teaming = t;
-	else
-		v->config.switches[0].teaming = t;
-	v->config.switches[0].has_lacp = (lists & 0x81) == 0x80;
-	vsw_teams_apply(v);
-}
-
-static void teaming_reset(void)
-{
-	v->config.switches[0] = config.switches[0];
-	for (unsigned i = 0; i < config.portgroup_count; i++)
-		v->config.portgroups[i].teaming = config.portgroups[i].teaming;
-	vsw_teams_apply(v);
-}
-
-static void change(unsigned g)
+static void driver_changes(unsigned g)
 {
 	struct netport *np = guests[g].np;
+	uint8_t mac[6];
 
-	switch (byte() % 9) {
-	case 8:
-		change_teaming();
-		break;
+	if (!model.nics[g].plugged)
+		return;
+	switch (input_byte() % 5) {
 	case 0:
-		native_time_advance(1000000000ull * (byte() % 12));
-		native_core_step();
+		guests[g].room = input_byte();
 		break;
 	case 1:
-		(byte() & 1 ? rte_eth_dev_set_link_up : rte_eth_dev_set_link_down)(wire_port[g % WIRES]);
-		native_time_advance(1100000000);
-		native_core_step();
+		memcpy(mac, (uint8_t[]){(uint8_t)(input_byte() & 3), 0x54, 0, 0, 0, (uint8_t)(input_byte() % 8)}, 6);
+		if (model.nics[g].mac_count == MACS_MAX)
+			break;
+		np->ops->set_mac(np, mac);
+		if (!memcmp(np->mac, mac, 6)) {
+			CHECK(model_policy(g).mac_changes || vsw_load_mac(mac) == model.nics[g].mac);
+			model.nics[g].mac = vsw_load_mac(mac);
+		}
 		break;
 	case 2:
-		unplug(g);
-		plug(g);
+		model.nics[g].wants_promisc = input_byte() & 1;
+		np->ops->set_filter(np, model.nics[g].wants_promisc, false);
 		break;
 	case 3:
-		guests[g].room = byte();
-		break;
-	case 4:
-		if (np)
-			np->ops->set_mac(np, (uint8_t[]){byte() & 3, 0x54, 0, 0, 0, byte() % 8});
-		break;
-	case 5:
-		if (np)
-			np->ops->set_filter(np, byte() & 1, false);
-		break;
-	case 6:
-		if (np)
-			np->ops->set_features(np, byte());
+		np->ops->set_features(np, input_byte());
 		break;
 	default:
-		if (np && byte() % 8 == 0)
+		if (input_byte() % 8 == 0)
 			np->ops->set_client(np, NULL);
 	}
-	check_outcome(0, false);
+	model_refresh();
+}
+
+static void change(unsigned nic)
+{
+	static const uint64_t steps_ns[] = {100000, 20000000, 1100000000, 9000000000};
+	uint8_t what = input_byte() % 16;
+
+	model_begin();
+	if (what < 2) {
+		native_time_advance(steps_ns[input_byte() % HV_ARRAY_LEN(steps_ns)]);
+	} else if (what == 2) {
+		(input_byte() & 1 ? rte_eth_dev_set_link_up : rte_eth_dev_set_link_down)(wire_port[nic % WIRES]);
+		native_time_advance(1100000000);
+	} else if (what == 3) {
+		unplug(nic);
+		plug(nic, input_byte() % model.config.portgroup_count);
+	} else if (what < 8) {
+		driver_changes(nic % GUESTS);
+	} else {
+		change_configuration();
+	}
+	end(0, what >= 3);
+}
+
+/* The switch as it began, empty. */
+static void finish(void)
+{
+	struct vsw_config base;
+
+	for (unsigned i = 0; i < NICS; i++)
+		unplug(i);
+	for (unsigned w = 0; w < WIRES; w++)
+		rte_eth_dev_set_link_up(wire_port[w]);
+	change_base(&base);
+	CHECK(!vsw_apply(v, &base, NULL));
+	model.config = base;
+	for (unsigned i = 0; i < 64; i++) { /* the backlog empties */
+		native_core_step();
+		for (unsigned w = 0; w < WIRES; w++)
+			drain(w, false);
+	}
+	CHECK(!v->shaped_mbufs);
+	CHECK(!rte_mempool_in_use_count(v->guest_pool) && !rte_mempool_in_use_count(v->vmk_pool) && !rte_mempool_in_use_count(wire_pool));
+	CHECK(!rte_mempool_in_use_count(v->gso_headers) && !rte_mempool_in_use_count(v->gso_payloads));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	start();
-	teaming_reset();
+	model_reset();
 	in.at = data;
 	in.end = data + size;
-	for (unsigned g = 0; g < GUESTS; g++)
-		plug(g);
+	for (unsigned i = 0; i < NICS; i++)
+		plug(i, group_at_first[i]);
 	for (unsigned op = 0; op < OPS_MAX && in.at < in.end; op++) {
-		uint8_t what = byte();
+		uint8_t what = input_byte();
 
 		if (what % 8 < 4)
-			guest_sends(what % GUESTS);
+			what / 8 % NICS == VMK ? vmk_sends() : guest_sends(what / 8 % NICS);
 		else if (what % 8 < 6)
 			wire_brings(what % WIRES);
 		else
-			change(what / 8 % GUESTS);
+			change(what / 8 % NICS);
 	}
-	for (unsigned g = 0; g < GUESTS; g++)
-		unplug(g);
-	for (unsigned i = 0; i < 64; i++) { /* the backlog empties */
-		native_core_step();
-		for (unsigned w = 0; w < WIRES; w++)
-			drain(w, 0, false);
-	}
-	CHECK(!rte_mempool_in_use_count(v->guest_pool) && !rte_mempool_in_use_count(v->vmk_pool) && !rte_mempool_in_use_count(wire_pool));
-	CHECK(!rte_mempool_in_use_count(v->gso_headers) && !rte_mempool_in_use_count(v->gso_payloads));
+	model_check(true);
+	finish();
 	return 0;
 }
