@@ -8,8 +8,9 @@
  *
  * fuzz: hv/arch/context.S hv/kern/fiber.c hv/kern/format.c hv/kern/log.c hv/kern/loop.c hv/kern/msg.c hv/kern/sched.c hv/kern/slab.c
  * fuzz: hv/kern/timer.c tests/native/native.c vswitch/ tests/fuzz/vswitch_model.c tests/fuzz/vswitch_change.c
- * fuzz-flags: -Ivswitch -Ivswitch/include -I/usr/include/dpdk -I/usr/include/x86_64-linux-gnu/dpdk -include rte_config.h -fno-sanitize-coverage=trace-cmp
- * fuzz-libraries: -lrte_gro -lrte_gso -lrte_net_ring -lrte_ethdev -lrte_net -lrte_mbuf -lrte_mempool -lrte_ring -lrte_eal
+ * fuzz-flags: -Ivswitch -Ivswitch/include -I/usr/include/dpdk -I/usr/include/x86_64-linux-gnu/dpdk -include rte_config.h
+ * -fno-sanitize-coverage=trace-cmp fuzz-libraries: -lrte_gro -lrte_gso -lrte_net_ring -lrte_ethdev -lrte_net -lrte_mbuf -lrte_mempool
+ * -lrte_ring -lrte_eal
  */
 #include "native.h"
 #include "vswitch_model.h"
@@ -330,7 +331,8 @@ static void vmk_sends(void)
 	if (!model.nics[VMK].plugged)
 		return;
 	model_begin();
-	len = HV_MIN(build(f, VMK), 14u + HV_MIN(vsw_vmk_mtu(vmk), 1500u));
+	len = build(f, VMK);
+	len = HV_MIN(len, 14u + HV_MIN(vsw_vmk_mtu(vmk), 1500u));
 	if (f[12] & 0x80)
 		f[12] = 8;
 	m = rte_pktmbuf_alloc(vsw_vmk_pool(vmk));
@@ -350,7 +352,7 @@ static void wire_brings(unsigned w)
 	model_begin();
 	for (unsigned i = 0; i < n; i++) {
 		struct rte_mbuf *m = rte_pktmbuf_alloc(wire_pool);
-		uint32_t len = HV_MIN(build(f, FROM_WIRE + w), 9000u);
+		uint32_t built = build(f, FROM_WIRE + w), len = HV_MIN(built, 9000u);
 
 		CHECK(m);
 		if (input_byte() % 8 == 1)

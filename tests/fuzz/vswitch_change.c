@@ -154,6 +154,7 @@ static void change_private_vlans(struct vsw_config *c)
 	uint8_t how = input_byte();
 	struct vsw_switch_config *sw = &c->switches[how & 1];
 
+	sw->snooping = how & 64;
 	sw->private_vlan_count = (how >> 1 & 3) != 0;
 	if (sw->private_vlan_count)
 		sw->private_vlans[0] = tables[(how >> 1 & 3) - 1];

@@ -324,12 +324,13 @@ static bool is_plain_server(const uint8_t *f, uint32_t len)
 
 static bool is_forbidden(const struct record *r, const uint8_t *f, uint32_t len)
 {
-	const struct model_nic *n = &model.nics[r->from];
+	const struct model_nic *n;
 
 	if (r->source & 1 || !r->source || is_others(r->from, r->vswitch, r->vlan, r->source))
 		return true;
 	if (r->from >= FROM_WIRE)
 		return false;
+	n = &model.nics[r->from];
 	if (!n->forges && !is_own_of(r->from, r->source))
 		return true;
 	return r->from != VMK && group_of(r->from)->guard.servers && !n->own.trusted && is_plain_server(f, len);
