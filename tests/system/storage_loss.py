@@ -25,6 +25,19 @@ YAML = (HEAD + "datastores:\n" + NAS + SAN + "vms:\n" + vm("web1", "web1", "data
         + vm("db1", "db1", "datastore: san1"))
 
 
+def hang_with_requests(s, server, vm):
+    """Until the server does not answer and requests of the VM are under way to it."""
+    while True:
+        server.hang()
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            if any(d["vm"] == vm and d["in_flight"] for d in s.host.snapshot()["disks"]):
+                return
+            time.sleep(0.05)
+        server.unhang()  # the guest has just nothing to write
+        time.sleep(0.2)
+
+
 def run(which, hang):
     victim, other = ("db1", "web1") if which == "san" else ("web1", "db1")
 
@@ -38,8 +51,9 @@ def run(which, hang):
                 server = san if which == "san" else nas
                 s.until_all([victim, other], "warm")
                 print(f"{victim}: {'hanging' if hang else 'killing'} its server for {OUTAGE_S} s", flush=True)
+                hang_with_requests(s, server, victim)
                 if hang or which == "san":
-                    server.hang() if hang else server.kill()
+                    hang or server.kill()
                 else:
                     lost = server.crash(disk)
                     print(f"{victim}: {lost[0]} writes, {lost[1]} bytes were not committed, and are lost with the server", flush=True)
@@ -57,6 +71,9 @@ def run(which, hang):
                     s.go(v)
                 s.until_end()
                 check(s.host.ended == {"db1": "power-off", "web1": "power-off"}, f"{s.host.ended}")
+                replayed = {d["name"]: d["replayed"] for d in s.host.stats["datastores"]}
+                print(f"requests that were sent again: {replayed}", flush=True)
+                check(hang or which == "nas" or replayed["san1"] > 0, "no request was under way when the server died")
                 for d in s.host.stats["disks"]:
                     check(not sum(d["errors"].values()), f"{d['vm']}: the guest was given errors: {d['errors']}")
 
