@@ -30,6 +30,9 @@ RULES = [
     ("parent-include", within(*PRODUCT), r'#\s*include\s*["<][^">]*\.\./', "includes name a path below an include folder, never ../"),
     ("vendor", outside("hv/virt/vmx/", "hv/virt/svm/"), r"\b(vmcs|vmcb|vmread|vmwrite|vmlaunch|vmresume|vmrun|vmsave|vmload)\b",
      "vendor terms belong to hv/virt/vmx and hv/virt/svm"),
+    ("vendor-test", lambda path: outside("hv/virt/vmx/", "hv/virt/svm/")(path) and path not in ("hv/virt/virt.c", "hv/virt/virt.h"),
+     r"\b(svm|vmx)_(ops|features)\b|#\s*include\s*\"virt/(svm|vmx)/|\bvirt_ops\s*[!=]=|[!=]=\s*virt_ops\b|\bvirt_ops->name\b|\b(if|while|switch)\s*\(.*\b\w*(_amd|_intel|is_svm|is_vmx)\b",
+     "which vendor it is decides nothing outside hv/virt/vmx and hv/virt/svm (virt.c picks it): give virt_ops a verb"),
     ("lwip", outside("net/"), r"#\s*include\s*<lwip/", "only net/ includes lwIP"),
     ("libiscsi", outside("storage/iscsi/"), r"#\s*include\s*<iscsi/", "only storage/iscsi includes libiscsi"),
     ("libnfs", outside("storage/nfs/"), r"#\s*include\s*<nfsc/", "only storage/nfs includes libnfs"),
@@ -48,6 +51,18 @@ COMMENT_RULES = [
 FORBIDDEN_NAMES = ("core", "common", "misc", "util", "utils", "helper", "helpers")
 ALLOWED_NAMES = ("hv/include/hv/core.h",)  # a CPU core
 NEEDS_README = ("hv", "drivers/nic", "vswitch", "net", "storage", "datastore", "mgmt", "config", "cli", "lab", "tests")
+# Twin folders: a file of one has its twin in the other, by the vendor's word for the same thing, or is a part that only this vendor needs.
+TWINS = ("hv/virt/svm/", "hv/virt/vmx/")
+TWIN_NAMES = {"svm": "vmx", "vmcb": "vmcs", "npt": "ept"}
+ONE_VENDOR = {
+    "hv/virt/vmx/insn.h": "VMREAD and VMWRITE: SVM's state is plain memory, and its three instructions are in svm.c and entry.S",
+    "hv/virt/vmx/control.c": "CR0, CR4 and debug registers behind masks and shadows: on SVM they are fields of the VMCB, read and written in svm.c",
+    "hv/virt/vmx/state.c": "segments and MSRs by VMREAD and VMWRITE: on SVM fields of the VMCB, read and written in svm.c",
+    "hv/virt/vmx/event.c": "interruption information, windows and blocking by fields of their own: SVM's are four functions of svm.c",
+    "hv/virt/vmx/apic.c": "the virtualized LAPIC: SVM's, AVIC, is not used",
+    "hv/virt/vmx/pml.c": "page-modification logging: SVM has none, its dirty log is by write protection (nested.c)",
+}
+VENDOR_OPS = ("hv/virt/virt.h", "virt_ops", 20)  # file, struct, the most verbs it may have
 # A prototype written by hand in a .c file: a declaration with `extern`, or one of a function that a header does not bring.
 EXTERN = re.compile(r"^\s*extern\s+(?!const char __|char __|const uint8_t __|uint8_t __|uint8_t \w+\[\]|const uint8_t \w+\[\]|char \w+\[\]|const char \w+\[\])")
 EXTERN_EXEMPT = ("hv/", "drivers/nic/eal/")  # symbols of assembly and of the linker script
@@ -91,12 +106,42 @@ def lint_readmes(paths):
             yield folder, 0, "readme", "a top folder has a README.md: purpose, what it may use, entry points, files in reading order"
 
 
+def lint_twins(paths):
+    def twin(name):
+        for a, b in TWIN_NAMES.items():
+            name = re.sub(rf"\b(?:{a}|{b})(?=[._])", b, name)
+        return name
+
+    have = [{twin(p.removeprefix(f)): p for p in paths if p.startswith(f)} for f in TWINS]
+    for mine, other in (have, have[::-1]):
+        for name in sorted(set(mine) - set(other)):
+            if mine[name] not in ONE_VENDOR:
+                yield mine[name], 0, "twins", "the other vendor's folder has no such file: add it, or say in ONE_VENDOR why not"
+    for path in ONE_VENDOR:
+        if path not in paths:
+            yield path, 0, "twins", "listed in ONE_VENDOR, but it is not there"
+
+
+def lint_verbs(path, text):
+    """The vendor ops: function pointers of the struct in VENDOR_OPS."""
+    name, struct, most = VENDOR_OPS
+    if path != name:
+        return
+    body = re.search(rf"struct {struct} {{(.*?)\n}};", "\n".join(strip_code(text)), re.S)
+    verbs = len(re.findall(r"\(\*\w+\)\(", body.group(1))) if body else 0
+    if not verbs:
+        yield path, 0, "verbs", f"struct {struct} was not found"
+    if verbs > most:
+        yield path, 0, "verbs", f"struct {struct} has {verbs} verbs; a vendor is at most {most}: join two, or do it on the neutral side"
+
+
 def lint_text(path, text):
     """Yields (path, line, rule, text) of one file."""
     if not path.endswith(SOURCE):
         return
     if path.startswith(PRODUCT + ("tests/",)) and text.count("\n") >= MAX_LINES:
         yield path, MAX_LINES, "length", f"a file has fewer than {MAX_LINES} lines"
+    yield from lint_verbs(path, text)
     code = strip_code(text)
     for number, line in enumerate(code, 1):
         for name, applies, pattern, why in RULES:
@@ -112,7 +157,7 @@ def lint_text(path, text):
 
 def lint():
     paths = tracked()
-    found = [*lint_names(paths), *lint_readmes(paths)]
+    found = [*lint_names(paths), *lint_readmes(paths), *lint_twins(paths)]
     for path in paths:
         if path.endswith(SOURCE) and not path.startswith("subprojects/") and (ROOT / path).is_file():
             found += lint_text(path, (ROOT / path).read_text(errors="replace"))
@@ -126,6 +171,16 @@ SELF_TEST = [  # path, text, the rules that must fire
     ("net/a.c", '#include "../hv/kern/sched.h"\n', {"parent-include"}),
     ("vswitch/a.c", "static int vmcb;\n", {"vendor"}),
     ("hv/virt/svm/a.c", "static int vmcb;\n", set()),
+    ("hv/virt/a.c", "void f(void) { if (virt_ops == &svm_ops) return; }\n", {"vendor-test"}),
+    ("hv/vm/a.c", '#include "virt/vmx/vmx_impl.h"\n', {"vendor-test"}),
+    ("hv/virt/a.c", "void f(void) { if (strcmp(virt_ops->name, x)) return; }\n", {"vendor-test"}),
+    ("hv/vdev/a.c", "void f(void) { if (cpu_is_intel) return; }\n", {"vendor-test"}),
+    ("hv/virt/virt.c", "const struct virt_ops *virt_ops = &svm_ops;\n", set()),
+    ("hv/virt/virt.h", "extern const struct virt_ops svm_ops;\nstruct virt_ops {\n\tint (*verb)(int);\n};\n", set()),
+    ("hv/virt/vmx/a.c", '#include "virt/vmx/vmx_impl.h"\nvoid f(void) { if (virt_ops == &vmx_ops) return; }\n', set()),
+    ("hv/virt/virt.h", "struct virt_ops {\n\tconst char *name;\n" + "\tint (*verb)(int);\n" * 20 + "};\n", set()),
+    ("hv/virt/virt.h", "struct virt_ops {\n\tconst char *name;\n" + "\tint (*verb)(int);\n" * 21 + "};\n", {"verbs"}),
+    ("hv/virt/virt.h", "int x;\n", {"verbs"}),
     ("hv/virt/a.c", "/* the vmcb */ int x; /* vmread */ const char *s = \"vmrun\";\n", set()),
     ("storage/a.c", "#include <lwip/tcp.h>\n", {"lwip"}),
     ("net/a.c", "#include <lwip/tcp.h>\n", set()),
@@ -152,7 +207,7 @@ def self_test():
         if got != expected:
             bad += 1
             print(f"{path}: {text[:60]!r}: expected {expected}, got {got}")
-    for rule in {r[0] for r in RULES + COMMENT_RULES} - fired:
+    for rule in ({r[0] for r in RULES + COMMENT_RULES} | {"extern", "length", "verbs"}) - fired:
         bad += 1
         print(f"no self-test makes {rule} fire")
     names = {p for p, *_ in lint_names(["hv/common/a.c", "net/util.c", "hv/include/hv/core.h", "vswitch/fdb.c"])}
@@ -162,6 +217,15 @@ def self_test():
     if [p for p, *_ in lint_readmes(["net/a.c", "cli/a.c", "cli/README.md"])] != ["net"]:
         bad += 1
         print("readme: does not fire")
+    twins = ["hv/virt/svm/svm.c", "hv/virt/vmx/vmx.c", "hv/virt/svm/vmcb.h", "hv/virt/vmx/vmcs.h", "hv/virt/svm/svm_impl.h", "hv/virt/vmx/vmx_impl.h", *ONE_VENDOR]
+    for extra in ([], ["hv/virt/svm/avic.c"], ["hv/virt/vmx/check.c"]):
+        got = [p for p, *_ in lint_twins(twins + extra)]
+        if got != extra:
+            bad += 1
+            print(f"twins: {extra}: got {got}")
+    if [p for p, *_ in lint_twins(twins[:-1])] != [twins[-1]]:
+        bad += 1
+        print("twins: an exception that is not there does not fire")
     print(f"{bad} failures")
     return 1 if bad else 0
 
