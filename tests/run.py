@@ -3,11 +3,11 @@
 
 usage: tests/run.py [PATTERN...]     only tests whose name contains a PATTERN; --list prints the names
 
-Five kinds: unit tests and lints (meson's), image tests (tests/image/<name>: a host image without guests), guest tests (tests/guest/<name>: a
-small program booted in one VM on one host), generated programs (tests/differential) and system tests (tests/system: real servers, Linux
-guests). All but the first run two at a time, the longest first, each contained: when it ends, fails, is killed or out of time, no QEMU and no
-server of it is left. A failed one prints the end of its output at once, and again, with the reason, before the last line.
-A test whose emulator aborted itself is run again. Exit status 77 of a test is a skip.
+Six kinds: unit tests and lints (meson's), image tests (tests/image/<name>: a host image without guests), guest tests (tests/guest/<name>: a
+small program booted in one VM on one host), generated programs (tests/differential), the cost of exits (tests/bench) and system tests (tests/system:
+real servers, Linux guests). All but the first run two at a time, the longest first, each contained: when it ends, fails, is killed or out of
+time, no QEMU and no server of it is left. A failed one prints the end of its output at once, and again, with the reason, before the last line; one
+that counts something (COUNTS) prints what it counted. A test whose emulator aborted itself is run again. Exit status 77 of a test is a skip.
 """
 import collections
 import concurrent.futures
@@ -79,6 +79,7 @@ SYSTEM = [  # name, arguments, seconds it usually takes (the longest are started
     ("storage_native", ["chap-wrong"], 10, 150),
 ]
 DIFFERENTIAL_PROGRAMS = 1200
+COUNTS = {"differential/generated": 1, "bench/exits": 8}  # lines
 IMAGE_USUAL_S, IMAGE_LIMIT_S = 6, 180
 GUEST_USUAL_S, GUEST_LIMIT_S = 5, 300
 PLATFORM, SKIP = 75, 77
@@ -168,6 +169,7 @@ def booted_tests():
     tests = [Test(f"guest/{n}", [str(ROOT / "tests/guest/run-one"), n], GUEST_USUAL_S, GUEST_LIMIT_S) for n in guest_programs.names()]
     tests += [Test(f"guest-intel/{n}", [str(ROOT / "tests/guest/run-one"), n, "both"], 3 * GUEST_USUAL_S, GUEST_LIMIT_S) for n in guest_programs.names()]
     tests.append(Test("differential/generated", [str(ROOT / "tests/differential/run"), "--count", str(DIFFERENTIAL_PROGRAMS)], 150, 900))
+    tests.append(Test("bench/exits", [str(ROOT / "tests/bench/run"), "exits", "--check"], 20, 300))
     for name, args, usual, limit in SYSTEM:
         tests.append(Test("system/" + " ".join([name, *args]), [sys.executable, str(ROOT / f"tests/system/{name}.py"), *args], usual, limit))
     return sorted(image_tests() + tests, key=lambda t: -t.usual)
@@ -185,13 +187,13 @@ def indented(output, count):
 
 def tell(result):
     print(f"{result.outcome:7}{result.name} ({result.seconds:.1f} s)", flush=True)
-    lines = {OK: 0, SKIPPED: 3, FAILED: 60}[result.outcome]
+    lines = {OK: COUNTS.get(result.name, 0), SKIPPED: 3, FAILED: 60}[result.outcome]
     if lines:
         print(indented(result.output, lines), flush=True)
 
 
 def run_booted(tests):
-    if any(t.name.startswith(("guest/", "guest-intel/", "system/")) for t in tests):
+    if any(t.name.startswith(("guest/", "guest-intel/", "bench/", "system/")) for t in tests):
         guest_programs.build()
     if any(t.name.startswith("system/") for t in tests):
         guest.make()

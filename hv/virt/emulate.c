@@ -1,18 +1,41 @@
 /* Instruction emulation: decode and dispatch (emulate.h). */
 #include "virt/emulate_impl.h"
 
+#include <string.h>
+
 static enum emu_result unknown(struct emu *e, const char *reason)
 {
 	e->reason = reason;
 	return EMU_UNKNOWN;
 }
 
-static bool decode(const struct emu *e, struct emu_insn *in)
+size_t emu_cache_bytes(void)
+{
+	return sizeof(struct emu_cache);
+}
+
+static bool decode_bytes(const struct emu *e, struct emu_insn *in)
 {
 	ZydisDecoder d;
 	ZydisMachineMode mode = e->bits == 64 ? ZYDIS_MACHINE_MODE_LONG_64 : e->bits == 32 ? ZYDIS_MACHINE_MODE_LEGACY_32 : ZYDIS_MACHINE_MODE_LEGACY_16;
 	ZydisStackWidth stack = e->bits == 64 ? ZYDIS_STACK_WIDTH_64 : e->bits == 32 ? ZYDIS_STACK_WIDTH_32 : ZYDIS_STACK_WIDTH_16;
 	return ZYAN_SUCCESS(ZydisDecoderInit(&d, mode, stack)) && ZYAN_SUCCESS(ZydisDecoderDecodeFull(&d, e->code, e->code_bytes, &in->z, in->op));
+}
+
+/* NULL: no instruction. What bytes mean depends on nothing but the code segment's mode, so that a cached one is never stale. */
+static const struct emu_insn *decode(const struct emu *e, struct emu_insn *fresh)
+{
+	if (!e->cache)
+		return decode_bytes(e, fresh) ? fresh : NULL;
+	struct emu_cached *c = &e->cache->slots[(e->rip ^ e->rip >> 3) % EMU_CACHED];
+	if (c->bits == e->bits && c->in.z.length <= e->code_bytes && memcmp(c->code, e->code, c->in.z.length) == 0)
+		return &c->in;
+	c->bits = 0;
+	if (!decode_bytes(e, &c->in))
+		return NULL;
+	memcpy(c->code, e->code, c->in.z.length);
+	c->bits = (uint8_t)e->bits;
+	return &c->in;
 }
 
 static bool is_cr(ZydisRegister r)
@@ -245,14 +268,15 @@ static bool plain_operands(const struct emu_insn *in)
 
 enum emu_result emulate(struct emu *e)
 {
-	struct emu_insn in;
-	if (!decode(e, &in))
+	struct emu_insn fresh;
+	const struct emu_insn *in = decode(e, &fresh);
+	if (!in)
 		return unknown(e, "bytes that are no instruction");
-	if (!plain_operands(&in))
+	if (!plain_operands(in))
 		return unknown(e, "a vector or system register used with device memory");
-	enum emu_result r = execute(e, &in);
+	enum emu_result r = execute(e, in);
 	if (r == EMU_DONE) {
-		e->rip += in.z.length;
+		e->rip += in->z.length;
 		if (e->bits != 64)
 			e->rip &= 0xffffffff;
 	}

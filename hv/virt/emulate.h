@@ -21,6 +21,11 @@ enum emu_result {
 	EMU_UNKNOWN, /* not an instruction we emulate: `reason` */
 };
 
+/* Decoded instructions, found again by their bytes: a driver's few instructions on device registers are decoded once. One vCPU's. */
+struct emu_cache;
+/* What an empty one takes; all zeros. */
+size_t emu_cache_bytes(void);
+
 struct emu {
 	/* In and out. */
 	uint64_t *regs; /* VREG_COUNT */
@@ -31,6 +36,7 @@ struct emu {
 	struct walk walk;
 	const uint8_t *code;
 	unsigned code_bytes;
+	struct emu_cache *cache; /* NULL: none */
 	/* Device memory and ports; size 1, 2, 4, 8. */
 	void (*device)(struct emu *e, gpa_t gpa, unsigned size, bool write, uint64_t *value);
 	void (*port)(struct emu *e, uint16_t port, unsigned size, bool write, uint64_t *value);

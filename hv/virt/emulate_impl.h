@@ -11,6 +11,16 @@ struct emu_insn {
 	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
 };
 
+struct emu_cached {
+	uint8_t bits; /* of the code segment; 0: empty */
+	uint8_t code[ZYDIS_MAX_INSTRUCTION_LENGTH];
+	struct emu_insn in;
+};
+#define EMU_CACHED 8
+struct emu_cache {
+	struct emu_cached slots[EMU_CACHED];
+};
+
 /* ---- emulate_memory.c ---- */
 uint64_t emu_mask(unsigned size);
 uint64_t emu_reg_read(const struct emu *e, ZydisRegister reg);

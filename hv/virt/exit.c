@@ -126,31 +126,46 @@ __attribute__((noinline)) static unsigned find_length_anew(
 }
 
 /*
- * The length, by a hint if the same code was here before. A hint can only be wrong when the guest put the same instruction with other prefixes
- * at the same address under the same CR3 by remapping its page; then it skips wrongly in its own code.
+ * e->insn_len, by a hint if the same code was here before. A hint can only be wrong when the guest put the same instruction with other prefixes
+ * at the same address under the same CR3 by remapping its page; then it skips wrongly in its own code. False: the
+ * instruction is not there.
  */
-static inline unsigned find_length(struct vcpu *v, const struct row *row, const struct virt_exit *e)
+__attribute__((noinline)) static bool find_length(struct vcpu *v, const struct row *row, struct virt_exit *e)
 {
 	struct insn_hint *h = &v->hints[(v->rip ^ v->rip >> 4) % INSN_HINTS];
 	if (h->reason == e->reason && h->rip == v->rip && h->cs_base == e->code_at.cs_base && h->cr3 == e->code_at.cr3 &&
 		h->cs_attr == e->code_at.cs_attr && same_opcode(h->opcode, row))
-		return h->len;
-	return find_length_anew(v, row, e, h);
+		e->insn_len = h->len;
+	else
+		e->insn_len = (uint8_t)find_length_anew(v, row, e, h);
+	return e->insn_len;
 }
 
-void vcpu_skip(struct vcpu *v, unsigned len)
+__attribute__((noinline)) static void skip_over_4g(struct vcpu *v)
 {
-	uint64_t before = v->rip;
-	v->rip += len;
-	if ((v->rip ^ before) >> 32 && vcpu_code_bits(v) != 64)
+	if (vcpu_code_bits(v) != 64)
 		v->rip &= 0xffffffff;
-	v->rflags &= ~FLAGS_RF;
+}
+
+__attribute__((noinline)) static void skip_traps(struct vcpu *v)
+{
 	if (v->shadow)
 		virt_ops->shadow(v, false);
 	if (v->rflags & FLAGS_TF) {
 		virt_ops->set_control(v, VCTL_DR6, virt_ops->get_control(v, VCTL_DR6) | 1u << 14);
 		vcpu_inject(v, X86_DB, false, 0);
 	}
+}
+
+void vcpu_skip(struct vcpu *v, unsigned len)
+{
+	uint64_t before = v->rip;
+	v->rip += len;
+	v->rflags &= ~FLAGS_RF;
+	if ((v->rip ^ before) >> 32)
+		skip_over_4g(v);
+	if (v->shadow || v->rflags & FLAGS_TF)
+		skip_traps(v);
 }
 
 void vcpu_crash(struct vcpu *v, const char *reason)
@@ -265,7 +280,7 @@ static void on_io(struct vcpu *v, struct virt_exit *e)
 		.hint = &v->io_hints[IO_PORT]};
 	iobus_dispatch(v->vm, IO_PORT, &a);
 	if (e->u.io.in)
-		*rax = e->u.io.size == 4 ? a.value & mask : (*rax & ~mask) | (a.value & mask);
+		*rax = e->u.io.size == 4 ? a.value : (*rax & ~mask) | a.value;
 	vcpu_skip(v, e->insn_len);
 }
 
@@ -287,6 +302,7 @@ static void on_memory(struct vcpu *v, struct virt_exit *e)
 static void on_emulate(struct vcpu *v, struct virt_exit *e)
 {
 	vcpu_emulate(v, e);
+	v->irq_check = true; /* INS may write the LAPIC's registers */
 }
 
 static void on_eoi(struct vcpu *v, struct virt_exit *e)
@@ -389,10 +405,7 @@ static const struct row rows[VEXIT_COUNT] = {
 void vcpu_handle_exit(struct vcpu *v, struct virt_exit *e)
 {
 	const struct row *row = &rows[e->reason];
-	if (row->opcode_bytes && e->insn_len == 0) {
-		e->insn_len = (uint8_t)find_length(v, row, e);
-		if (e->insn_len == 0)
-			return;
-	}
+	if (row->opcode_bytes && e->insn_len == 0 && !find_length(v, row, e))
+		return;
 	row->handle(v, e);
 }

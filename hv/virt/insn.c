@@ -59,6 +59,7 @@ void vcpu_emulate(struct vcpu *v, struct virt_exit *exit)
 		.rflags = v->rflags,
 		.bits = vcpu_code_bits(v),
 		.code = code,
+		.cache = v->emu_cache,
 		.device = on_device,
 		.port = on_port,
 		.set_cr = on_cr,

@@ -147,11 +147,11 @@ static bool lookup(const struct space *s, uint64_t addr, struct io_hint *h)
 
 static uint64_t all_ones(unsigned size)
 {
-	return size == 8 ? ~0ull : (1ull << (size * 8)) - 1;
+	return ~0ull >> (64 - 8 * size);
 }
 
 /* An access that begins in one region and ends outside of it is split into bytes, as a bus does. */
-static bool dispatch_bytes(struct vm *vm, enum io_space space, struct io_access *a)
+__attribute__((noinline)) static bool dispatch_bytes(struct vm *vm, enum io_space space, struct io_access *a)
 {
 	bool any = false;
 	uint64_t value = 0;

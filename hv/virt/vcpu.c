@@ -11,6 +11,7 @@
 #include "virt/vcpu_impl.h"
 
 #include "vdev/lapic.h"
+#include "virt/emulate.h"
 #include "vm/vm_impl.h"
 #include <errno.h>
 #include <hv/core.h>
@@ -299,6 +300,15 @@ static void inject_nmi(struct vcpu *v)
 	v->counters.nmis++;
 }
 
+static void sync_cr8(struct vcpu *v)
+{
+	uint8_t cr8 = lapic_get_cr8(v->lapic);
+	if (cr8 != v->cr8_loaded) {
+		v->cr8_loaded = cr8;
+		virt_ops->set_control(v, VCTL_CR8, cr8);
+	}
+}
+
 static void sync_apic(struct vcpu *v)
 {
 	struct lapic_page_state s;
@@ -330,17 +340,10 @@ static void check_interrupts(struct vcpu *v, bool busy)
 	}
 	if (v->assisted)
 		sync_apic(v);
+	if (v->lapic)
+		sync_cr8(v);
 	v->irq_check = waiting || (v->nmi_pending && !v->nmi_blocked);
 	set_irq_window(v, v->irq_check);
-}
-
-static void sync_cr8(struct vcpu *v)
-{
-	uint8_t cr8 = lapic_get_cr8(v->lapic);
-	if (cr8 != v->cr8_loaded) {
-		v->cr8_loaded = cr8;
-		virt_ops->set_control(v, VCTL_CR8, cr8);
-	}
 }
 
 static void take_apic_mode(struct vcpu *v)
@@ -351,12 +354,14 @@ static void take_apic_mode(struct vcpu *v)
 		lapic_set_assisted(v->lapic, v->assisted);
 }
 
-static void prepare_entry(struct vcpu *v)
+/* False: a signal has stopped it. */
+static bool prepare_entry(struct vcpu *v)
 {
-	if (atomic_load_explicit(&v->signals, memory_order_relaxed))
+	if (atomic_load_explicit(&v->signals, memory_order_relaxed)) {
 		take_signals(v, atomic_exchange_explicit(&v->signals, 0, memory_order_acq_rel));
-	if (v->state != VCPU_RUNNING)
-		return;
+		if (v->state != VCPU_RUNNING)
+			return false;
+	}
 	if (v->nmi_unblock && v->rip != v->nmi_iret_rip) {
 		v->nmi_unblock = v->nmi_blocked = false;
 		v->irq_check |= v->nmi_pending;
@@ -368,10 +373,9 @@ static void prepare_entry(struct vcpu *v)
 	}
 	if (v->apic_changed)
 		take_apic_mode(v);
-	if (v->irq_check)
+	if (v->irq_check) /* whoever writes TPR sets it */
 		check_interrupts(v, busy);
-	if (v->lapic)
-		sync_cr8(v);
+	return true;
 }
 
 /* The guest may have moved TPR by CR8 without an exit. */
@@ -427,10 +431,7 @@ static void run_slice(struct vcpu *v)
 {
 	struct virt_exit e;
 	do {
-		if (!vm_runs(v->vm))
-			break;
-		prepare_entry(v);
-		if (v->state != VCPU_RUNNING)
+		if (!vm_runs(v->vm) || !prepare_entry(v))
 			break;
 		virt_ops->enter(v, &e);
 		if (e.interrupted.valid)
@@ -484,7 +485,8 @@ int vcpu_create(struct vm *vm, unsigned index, unsigned core, struct vcpu **out)
 	v->state = VCPU_WAIT_SIPI;
 	hv_task_init(&v->task, core, vm->name, vcpu_run);
 	v->apic_page = hv_pages_alloc(HV_ORDER_4K);
-	int ret = v->apic_page ? virt_ops->vcpu_init(v) : -ENOMEM;
+	v->emu_cache = hv_contig_alloc(emu_cache_bytes(), HV_PAGE_SIZE);
+	int ret = v->apic_page && v->emu_cache ? virt_ops->vcpu_init(v) : -ENOMEM;
 	if (!ret)
 		ret = fpu_create(v);
 	if (ret) {
@@ -504,5 +506,7 @@ void vcpu_destroy(struct vcpu *v)
 	virt_ops->vcpu_free(v);
 	if (v->apic_page)
 		hv_pages_free(v->apic_page, HV_ORDER_4K);
+	if (v->emu_cache)
+		hv_contig_free(v->emu_cache, emu_cache_bytes());
 	hv_contig_free(v, sizeof(*v));
 }

@@ -69,6 +69,7 @@ struct vcpu {
 	struct hv_loop *loop; /* its core's */
 	struct insn_hint hints[INSN_HINTS];
 	struct io_hint io_hints[2]; /* by enum io_space */
+	struct emu_cache *emu_cache;
 	/* Guest state that the neutral side switches. */
 	void *fpu; /* XSAVE area */
 	uint64_t xcr0;

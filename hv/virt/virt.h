@@ -110,7 +110,7 @@ struct virt_exit {
 		uint64_t cs_base, cr3;
 		uint16_t cs_attr;
 	} code_at;
-	uint64_t code, info1, info2; /* the vendor's own numbers, for the log */
+	uint64_t code, info1, info2; /* VEXIT_CRASH: the vendor's own numbers, for the log */
 };
 
 /* What to leave the guest for. IRQ: as soon as it can take an interrupt (IF=1, no shadow). NMI: when it executes IRET (VEXIT_NMI_WINDOW) or has

@@ -12,7 +12,7 @@ enum hv_page_order { HV_ORDER_4K = 0, HV_ORDER_2M = 9, HV_ORDER_1G = 18 };
  */
 void *hv_pages_alloc(unsigned order);
 void hv_pages_free(void *p, unsigned order);
-/* Any number of bytes, rounded up to pages, physically contiguous, align a power of two >= 4096. Control paths. */
+/* Any number of bytes, rounded up to pages, zeroed, physically contiguous, align a power of two >= 4096. Control paths. */
 void *hv_contig_alloc(size_t bytes, size_t align);
 void hv_contig_free(void *p, size_t bytes);
 /* Bytes of memory that the allocator manages, and how many are free. */

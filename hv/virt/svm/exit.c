@@ -153,19 +153,22 @@ static const struct row *row_of(uint64_t code)
 	return code == SVM_BUSY ? &row_busy : &row_unknown;
 }
 
+static void crash(const struct vmcb *b, struct virt_exit *e, const char *text)
+{
+	e->code = b->exit_code;
+	e->info1 = b->exit_info1;
+	e->info2 = b->exit_info2;
+	e->u.text = text;
+}
+
 void svm_decode_exit(struct vcpu *v, struct virt_exit *e)
 {
 	const struct vmcb *b = v->virt->vmcb;
 	const struct row *row = row_of(b->exit_code);
-	e->code = b->exit_code;
-	e->info1 = b->exit_info1;
-	e->info2 = b->exit_info2;
 	e->insn_len = 0;
 	e->reason = row->reason;
 	if (row->decode)
 		row->decode(v, b, e);
-	else if (row->text)
-		e->u.text = row->text;
-	else if (row->reason == VEXIT_CRASH) /* a hole in the table */
-		e->u.text = row_unknown.text;
+	else if (row->reason == VEXIT_CRASH)
+		crash(b, e, row->text);
 }

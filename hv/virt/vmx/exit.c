@@ -4,12 +4,21 @@
  */
 #include "virt/vmx/vmx_impl.h"
 
-struct row {
+struct vmx_exit_row {
 	uint8_t reason; /* enum virt_exit_reason */
 	uint8_t wants;  /* VMX_WANT_* */
 	void (*decode)(struct vcpu *v, const struct vmx_exit *x, struct virt_exit *e);
 	const char *text; /* VEXIT_CRASH: what happened */
 };
+
+static void crash(const struct vmx_exit *x, struct virt_exit *e, const char *text)
+{
+	e->reason = VEXIT_CRASH;
+	e->code = x->reason;
+	e->info1 = x->qualification;
+	e->info2 = x->row->wants & VMX_WANT_EVENT ? x->event : x->row->wants & VMX_WANT_PHYSICAL ? x->guest_physical : 0;
+	e->u.text = text;
+}
 
 /* Exceptions and NMIs (28.2.2): the interruption information says which. */
 static void decode_event(struct vcpu *v, const struct vmx_exit *x, struct virt_exit *e)
@@ -20,8 +29,7 @@ static void decode_event(struct vcpu *v, const struct vmx_exit *x, struct virt_e
 		return;
 	}
 	if (vector != X86_DB && vector != X86_AC) {
-		e->reason = VEXIT_CRASH;
-		e->u.text = vector == X86_MC ? "machine check of the host while the guest ran" : "exception: not intercepted";
+		crash(x, e, vector == X86_MC ? "machine check of the host while the guest ran" : "exception: not intercepted");
 		return;
 	}
 	if (EVENT_TYPE(x->event) == VMX_PRIVILEGED) /* ICEBP: a trap, but RIP is still there (28.2.4) */
@@ -124,7 +132,7 @@ static void decode_invalid(struct vcpu *v, const struct vmx_exit *x, struct virt
 		VEXIT_INVALID_STATE, VMX_WANT_QUALIFICATION, decode_invalid, NULL                                                          \
 	}
 
-static const struct row rows[VMX_EXIT_COUNT] = {
+static const struct vmx_exit_row rows[VMX_EXIT_COUNT] = {
 	[0] = {VEXIT_EXCEPTION, VMX_WANT_EVENT | VMX_WANT_QUALIFICATION | VMX_WANT_LENGTH, decode_event, NULL},
 	[1] = {VEXIT_INTERRUPT, 0, NULL, NULL},
 	[2] = {VEXIT_SHUTDOWN, 0, NULL, NULL},
@@ -166,7 +174,7 @@ static const struct row rows[VMX_EXIT_COUNT] = {
 	[46] = CRASH("GDTR or IDTR access: not intercepted"),
 	[47] = CRASH("LDTR or TR access: not intercepted"),
 	[48] = {VEXIT_MEMORY, VMX_WANT_QUALIFICATION | VMX_WANT_PHYSICAL, decode_violation, NULL},
-	[49] = CRASH("EPT misconfiguration"),
+	[49] = {VEXIT_CRASH, VMX_WANT_QUALIFICATION | VMX_WANT_PHYSICAL, NULL, "EPT misconfiguration"},
 	[50] = UNDEFINED, /* INVEPT */
 	[51] = CRASH("RDTSCP: not intercepted"),
 	[52] = CRASH("preemption timer: not enabled"),
@@ -197,10 +205,10 @@ static const struct row rows[VMX_EXIT_COUNT] = {
 	[77] = UNDEFINED, /* TDCALL */
 };
 
-static const struct row row_failed = INVALID;
-static const struct row row_unknown = CRASH("an exit reason that SDM appendix C does not list");
+static const struct vmx_exit_row row_failed = INVALID;
+static const struct vmx_exit_row row_unknown = CRASH("an exit reason that SDM appendix C does not list");
 
-static const struct row *row_of(uint32_t reason)
+static const struct vmx_exit_row *row_of(uint32_t reason)
 {
 	uint32_t basic = reason & VMX_EXIT_BASIC;
 	if (reason & VMX_EXIT_ENTRY_FAILED)
@@ -208,9 +216,11 @@ static const struct row *row_of(uint32_t reason)
 	return basic < VMX_EXIT_COUNT ? &rows[basic] : &row_unknown;
 }
 
-unsigned vmx_exit_wants(uint32_t reason)
+unsigned vmx_exit_begin(struct vmx_exit *x, uint32_t reason)
 {
-	return row_of(reason)->wants;
+	x->reason = reason;
+	x->row = row_of(reason);
+	return x->row->wants;
 }
 
 /* INT n and ICEBP run again by themselves; INT3 and INTO, too, which the neutral side knows by their vectors. */
@@ -231,14 +241,10 @@ void vmx_event_from(uint32_t info, uint32_t error, struct virt_event *e)
 void vmx_decode_exit(struct vcpu *v, struct virt_exit *e)
 {
 	const struct vmx_exit *x = &v->virt->exit;
-	const struct row *row = row_of(x->reason);
-	e->code = x->reason;
-	e->info1 = row->wants & VMX_WANT_QUALIFICATION ? x->qualification : 0;
-	e->info2 = row->wants & VMX_WANT_PHYSICAL ? x->guest_physical : 0;
 	e->insn_len = 0;
-	e->reason = row->reason;
-	if (row->decode)
-		row->decode(v, x, e);
-	else if (row->text)
-		e->u.text = row->text;
+	e->reason = x->row->reason;
+	if (x->row->decode)
+		x->row->decode(v, x, e);
+	else if (x->row->text)
+		crash(x, e, x->row->text);
 }

@@ -72,18 +72,14 @@ static int core_enable(void)
 
 /* ---- VMs and vCPUs ---- */
 
-/* Makes v's VMCS current outside of its time slice; undone by vmx_release(). */
-void vmx_acquire(const struct vcpu *v)
+void vmx_acquire_other(const struct vcpu *v)
 {
-	if (!v->virt->loaded)
-		vmptrld(v->virt->region_pa);
+	vmptrld(v->virt->region_pa);
 }
 
-void vmx_release(const struct vcpu *v)
+void vmx_release_other(const struct vcpu *v)
 {
 	uint64_t current_pa = cores[hv_core_self()].current_pa;
-	if (v->virt->loaded)
-		return;
 	vmclear(v->virt->region_pa);
 	if (current_pa)
 		vmptrld(current_pa);
@@ -344,17 +340,22 @@ static void write_state(struct vcpu *v)
 }
 
 /* RFLAGS.IF is 0. An NMI that left the guest has been taken by the exit: the host's handler runs now, and its IRET opens NMIs again. */
-static void read_state(struct vcpu *v, bool entered)
+static void read_state(struct vcpu *v, bool entered, struct virt_exit *e)
 {
 	struct virt_vcpu *s = v->virt;
 	struct vmx_exit *x = &s->exit;
 	s->cr2 = vmx_host_cr(2);
-	x->reason = entered ? (uint32_t)vmread(VMCS_exit_reason) : VMX_EXIT_ENTRY_FAILED;
-	if (entered && !(x->reason & VMX_EXIT_ENTRY_FAILED))
+	unsigned wants = vmx_exit_begin(x, entered ? (uint32_t)vmread(VMCS_exit_reason) : VMX_EXIT_ENTRY_FAILED);
+	uint32_t undelivered = 0;
+	if (!(x->reason & VMX_EXIT_ENTRY_FAILED)) {
 		s->launched = true;
+		undelivered = (uint32_t)vmread(VMCS_idt_event);
+	}
+	e->interrupted.valid = false;
+	if (undelivered & EVENT_VALID)
+		vmx_event_from(undelivered, undelivered & EVENT_ERROR ? (uint32_t)vmread(VMCS_idt_error) : 0, &e->interrupted);
 	if (x->reason == VMX_EXIT_IRQ_WINDOW)
 		s->proc_controls &= ~PROC_IRQ_WINDOW;
-	unsigned wants = vmx_exit_wants(x->reason);
 	if (wants & VMX_WANT_EVENT) {
 		x->event = (uint32_t)vmread(VMCS_exit_event);
 		x->event_error = x->event & EVENT_ERROR ? (uint32_t)vmread(VMCS_exit_event_error) : 0;
@@ -387,10 +388,8 @@ static void enter(struct vcpu *v, struct virt_exit *e)
 	write_state(v);
 	s->event = 0;
 	bool entered = vmx_world_switch(v->regs, s->launched);
-	read_state(v, entered);
+	read_state(v, entered, e);
 	__asm__ volatile("sti" : : : "memory");
-	uint32_t event = entered && !(s->exit.reason & VMX_EXIT_ENTRY_FAILED) ? (uint32_t)vmread(VMCS_idt_event) : 0;
-	vmx_event_from(event, event & EVENT_ERROR ? (uint32_t)vmread(VMCS_idt_error) : 0, &e->interrupted);
 	e->cr8 = (uint8_t)vmx_cr8_get(v);
 	vmx_decode_exit(v, e);
 }

@@ -12,6 +12,7 @@
 
 /* What the last exit said; only the fields that its row in exit.c asks for are fresh. */
 struct vmx_exit {
+	const struct vmx_exit_row *row;
 	uint32_t reason; /* with bit 31 */
 	uint32_t event, event_error;
 	uint32_t insn_len;
@@ -64,9 +65,9 @@ extern struct vmx_features vmx_features;
 bool vmx_world_switch(uint64_t *regs, bool launched) HV_MUST_CHECK;
 extern char vmx_world_exit[]; /* where the processor goes on */
 
-/* exit.c. Which fields the row of `reason` needs. */
+/* exit.c. A new exit: finds its row; which fields that needs. */
 enum { VMX_WANT_QUALIFICATION = 1, VMX_WANT_EVENT = 2, VMX_WANT_LENGTH = 4, VMX_WANT_PHYSICAL = 8 };
-unsigned vmx_exit_wants(uint32_t reason);
+unsigned vmx_exit_begin(struct vmx_exit *x, uint32_t reason);
 /* virt->exit in neutral form. */
 void vmx_decode_exit(struct vcpu *v, struct virt_exit *e);
 /* IDT-vectoring information (or the entry's event field, the same form) as a neutral event. */
@@ -75,9 +76,20 @@ void vmx_event_from(uint32_t info, uint32_t error, struct virt_event *e);
 /* probe.c: the verb. */
 int vmx_probe(void);
 
-/* vmx.c: makes v's VMCS current outside of its time slice; undone by release. Does nothing inside. */
-void vmx_acquire(const struct vcpu *v);
-void vmx_release(const struct vcpu *v);
+/* vmx.c: makes v's VMCS current outside of its time slice; undone by release. */
+void vmx_acquire_other(const struct vcpu *v);
+void vmx_release_other(const struct vcpu *v);
+/* Around what reads or writes v's VMCS at any time: inside of its time slice they do nothing. */
+static inline void vmx_acquire(const struct vcpu *v)
+{
+	if (!v->virt->loaded)
+		vmx_acquire_other(v);
+}
+static inline void vmx_release(const struct vcpu *v)
+{
+	if (!v->virt->loaded)
+		vmx_release_other(v);
+}
 /* Secondary controls of the current VMCS. */
 void vmx_proc2_control(struct vcpu *v, uint32_t bits, bool on);
 /* The guest's SYSCALL MSRs go into the machine. @pre on its core, between load and unload */

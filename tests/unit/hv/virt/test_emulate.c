@@ -48,13 +48,17 @@ static bool on_cr(struct emu *x, unsigned cr, uint64_t value)
 	return cr == 8 && value < 16;
 }
 
+static struct emu_cache *cache;
+
+/* All tests run with a cache, whose one entry of RUN's address is replaced again and again. */
 static int setup(void **state)
 {
 	native_start(1);
+	cache = calloc(1, emu_cache_bytes());
 	memset(regs, 0, sizeof(regs));
 	device = 0x8877665544332211;
 	reads = writes = 0;
-	e = (struct emu){.regs = regs, .rip = 0x1000, .rflags = 2, .bits = 64, .device = on_device, .port = on_port, .set_cr = on_cr};
+	e = (struct emu){.regs = regs, .rip = 0x1000, .rflags = 2, .bits = 64, .device = on_device, .port = on_port, .set_cr = on_cr, .cache = cache};
 	for (unsigned i = 0; i < 6; i++)
 		e.seg[i] = (struct virt_seg){.limit = 0xffffffff, .attr = SEG_P | SEG_S | SEG_DB | SEG_G | 3};
 	int ret = gmem_create(GMEM_UNIT, &m);
@@ -66,6 +70,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	gmem_destroy(m);
+	free(cache);
 	return 0;
 }
 
@@ -293,6 +298,80 @@ static void alu_matches_the_processor(void **state)
 	}
 }
 
+/* The source of a string instruction is in the segment of its prefix. */
+static void strings_from_another_segment(void **state)
+{
+	static const uint8_t ops[] = {0xa4, 0xac, 0xa6, 0x6e};
+	for (unsigned i = 0; i < sizeof(ops); i++) {
+		const uint8_t code[] = {0x64, ops[i]}; /* FS: MOVSB, LODSB, CMPSB, OUTSB */
+		e.seg[VSEG_FS].base = DEVICE;
+		regs[VREG_RSI] = 2;
+		regs[VREG_RDI] = 0x3000;
+		regs[VREG_RDX] = 0xe0;
+		e.rip = 0x1000;
+		e.code = code;
+		e.code_bytes = sizeof(code);
+		reads = 0;
+		assert_int_equal(emulate(&e), EMU_DONE);
+		assert_int_equal(reads, 1);
+		assert_int_equal(regs[VREG_RSI], 3);
+	}
+}
+
+static void same_bytes_mean_the_same(void **state)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		device = 0x1111 * i;
+		assert_int_equal(RUN(0x8b, 0x03), EMU_DONE); /* mov eax,[rbx] */
+		assert_int_equal(regs[VREG_RAX], (uint32_t)device);
+	}
+	assert_int_equal(RUN(0x8b, 0x0b), EMU_DONE); /* mov ecx,[rbx]: other bytes there */
+	assert_int_equal(regs[VREG_RCX], (uint32_t)device);
+	e.bits = 32;
+	regs[VREG_RDI] = DEVICE;
+	regs[VREG_RAX] = 0;
+	assert_int_equal(RUN(0x67, 0x8b, 0x05), EMU_DONE); /* mov eax,[di] */
+	assert_int_equal(regs[VREG_RAX], 0); /* RAM */
+	e.bits = 64;
+	assert_int_equal(RUN(0x67, 0x8b, 0x05, 0, 0, 0, 0), EMU_DONE); /* the same first bytes: mov eax,[eip] */
+}
+
+/* Whether a cache is there, and what it holds, changes nothing. */
+static void a_cache_changes_nothing(void **state)
+{
+	static const uint8_t first[] = {0x00, 0x01, 0x0f, 0x11, 0x20, 0x31, 0x39, 0x66, 0x67, 0x80, 0x83, 0x86, 0x88, 0x8a, 0x8b, 0xa4, 0xc6, 0xc7, 0xd0, 0xf6, 0xff};
+	uint64_t start[VREG_COUNT], with[VREG_COUNT];
+	srand(5);
+	for (unsigned i = 0; i < 6; i++)
+		e.seg[i].base = DEVICE; /* 16-bit addresses, too, reach no RAM, which the first run would change for the second */
+	for (unsigned i = 0; i < 50000; i++) {
+		uint8_t code[15] = {first[(unsigned)rand() % sizeof(first)]};
+		for (unsigned k = 1; k < 15; k++)
+			code[k] = (uint8_t)(rand() % 4);
+		for (unsigned k = 0; k < VREG_COUNT; k++)
+			start[k] = DEVICE + (unsigned)(rand() & 0xff);
+		struct emu one = e;
+		one.bits = 16u << rand() % 3;
+		one.code = code;
+		one.code_bytes = 1 + (unsigned)rand() % 15;
+		struct emu other = one;
+		other.cache = NULL;
+		memcpy(regs, start, sizeof(regs));
+		device = 0x8877665544332211;
+		enum emu_result r = emulate(&one);
+		uint64_t left = device;
+		memcpy(with, regs, sizeof(regs));
+		memcpy(regs, start, sizeof(regs));
+		device = 0x8877665544332211;
+		reads = 0;
+		assert_int_equal(emulate(&other), r);
+		assert_int_equal(device, left);
+		assert_int_equal(one.rip, other.rip);
+		assert_int_equal(one.rflags, other.rflags);
+		assert_memory_equal(regs, with, sizeof(regs));
+	}
+}
+
 static void any_bytes_are_survived(void **state)
 {
 	srand(3);
@@ -322,6 +401,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(stack_and_device, setup, teardown),
 		cmocka_unit_test_setup_teardown(unknown_is_said, setup, teardown),
 		cmocka_unit_test_setup_teardown(alu_matches_the_processor, setup, teardown),
+		cmocka_unit_test_setup_teardown(strings_from_another_segment, setup, teardown),
+		cmocka_unit_test_setup_teardown(same_bytes_mean_the_same, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_cache_changes_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(any_bytes_are_survived, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,7 +11,7 @@ static struct virt_exit decode(uint32_t reason, uint64_t qualification)
 	memset(&e, 0xee, sizeof(e));
 	e.u.text = NULL;
 	e.interrupted.valid = false;
-	s.exit.reason = reason;
+	(void)vmx_exit_begin(&s.exit, reason);
 	s.exit.qualification = qualification;
 	vmx_decode_exit(&v, &e);
 	return e;
@@ -47,7 +47,7 @@ static void instructions(void **state)
 	assert_int_equal(e.insn_len, 3);
 	assert_int_equal(decode(VMX_EXIT_RDMSR, 0).reason, VEXIT_RDMSR);
 	assert_int_equal(decode(VMX_EXIT_WRMSR, 0).reason, VEXIT_WRMSR);
-	assert_true(vmx_exit_wants(VMX_EXIT_WRMSR) & VMX_WANT_LENGTH);
+	assert_true(vmx_exit_begin(&s.exit, VMX_EXIT_WRMSR) & VMX_WANT_LENGTH);
 	e = decode(VMX_EXIT_IO, 0x3f8u << 16 | 1 << 3);
 	assert_int_equal(e.reason, VEXIT_IO);
 	assert_int_equal(e.u.io.port, 0x3f8);
@@ -71,7 +71,7 @@ static void memory(void **state)
 	assert_false(e.u.memory.page_table);
 	assert_true(decode(VMX_EXIT_EPT_VIOLATION, 1u << 7 | 2).u.memory.page_table);
 	assert_true(decode(VMX_EXIT_EPT_VIOLATION, 1u << 7 | 1u << 8 | 4).u.memory.fetch);
-	assert_int_equal(vmx_exit_wants(VMX_EXIT_EPT_VIOLATION), VMX_WANT_QUALIFICATION | VMX_WANT_PHYSICAL);
+	assert_int_equal(vmx_exit_begin(&s.exit, VMX_EXIT_EPT_VIOLATION), VMX_WANT_QUALIFICATION | VMX_WANT_PHYSICAL);
 }
 
 static void virtualized_lapic(void **state)
