@@ -9,6 +9,20 @@ yyjson_mut_doc *control_event_new(const char *name);
 /* Writes the document as a line and frees it. NULL is reported. */
 void control_send(yyjson_mut_doc *doc);
 
+/* ---- control_listing.c: answers with lists of objects, {"event": EVENT, LIST: [{...}, ...], ...} ---- */
+
+struct control_listing {
+	yyjson_mut_doc *doc;
+	yyjson_mut_val *list; /* the one begun last: objects are added to it */
+};
+
+/* Begins an answer about the switch. false: there is no switch or no memory, which it has reported. */
+bool control_listing_begin(struct control_listing *l, const struct inventory *inv, const char *event);
+/* Begins one more list in it. */
+void control_listing_list(struct control_listing *l, const char *name);
+/* One more object in the list. NULL: no memory; yyjson adds nothing to it. */
+yyjson_mut_val *control_listing_add(struct control_listing *l);
+
 /* control_config.c: `config` and what follows it; forgets a transfer that is open. */
 void control_config(struct inventory *inv, const char *line);
 void control_config_stop(void);

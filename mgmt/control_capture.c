@@ -12,9 +12,8 @@
 
 #define PIECE_BYTES 2304u /* of frames, in one answer; the line is a third longer */
 
-struct answer {
-	yyjson_mut_doc *doc;
-	yyjson_mut_val *list;
+struct piece {
+	struct control_listing frames;
 	uint64_t sequence; /* asked for */
 	uint32_t offset;   /* in that frame */
 	size_t room;
@@ -40,25 +39,26 @@ static void base64(char *out, const uint8_t *bytes, size_t len)
 /* A frame as a whole, or a piece of it when it is the first. */
 static bool frame_add(void *arg, const struct vsw_captured *f)
 {
-	struct answer *a = arg;
-	uint32_t offset = f->sequence == a->sequence ? HV_MIN(a->offset, f->len) : 0;
+	struct piece *p = arg;
+	struct control_listing *l = &p->frames;
+	uint32_t offset = f->sequence == p->sequence ? HV_MIN(p->offset, f->len) : 0;
 	uint32_t len = HV_MIN(f->len - offset, PIECE_BYTES);
 	char text[4 * ((PIECE_BYTES + 2) / 3) + 1];
 	yyjson_mut_val *o;
 
-	if (len > a->room || !a->doc)
+	if (len > p->room)
 		return false;
-	o = yyjson_mut_arr_add_obj(a->doc, a->list);
+	o = control_listing_add(l);
 	base64(text, f->bytes + offset, len);
-	yyjson_mut_obj_add_uint(a->doc, o, "sequence", f->sequence);
-	yyjson_mut_obj_add_uint(a->doc, o, "time_ns", f->time_ns);
-	yyjson_mut_obj_add_strcpy(a->doc, o, "port", f->port);
-	yyjson_mut_obj_add_str(a->doc, o, "direction", f->direction == VSW_MIRROR_IN ? "in" : "out");
-	yyjson_mut_obj_add_uint(a->doc, o, "frame_bytes", f->frame_bytes);
-	yyjson_mut_obj_add_uint(a->doc, o, "captured_bytes", f->len);
-	yyjson_mut_obj_add_uint(a->doc, o, "offset", offset);
-	yyjson_mut_obj_add_strcpy(a->doc, o, "data", text);
-	a->room -= len;
+	yyjson_mut_obj_add_uint(l->doc, o, "sequence", f->sequence);
+	yyjson_mut_obj_add_uint(l->doc, o, "time_ns", f->time_ns);
+	yyjson_mut_obj_add_strcpy(l->doc, o, "port", f->port);
+	yyjson_mut_obj_add_str(l->doc, o, "direction", f->direction == VSW_MIRROR_IN ? "in" : "out");
+	yyjson_mut_obj_add_uint(l->doc, o, "frame_bytes", f->frame_bytes);
+	yyjson_mut_obj_add_uint(l->doc, o, "captured_bytes", f->len);
+	yyjson_mut_obj_add_uint(l->doc, o, "offset", offset);
+	yyjson_mut_obj_add_strcpy(l->doc, o, "data", text);
+	p->room -= len;
 	return offset + len == f->len;
 }
 
@@ -88,7 +88,7 @@ static void find_session(void *arg, const struct vsw_mirror_info *info)
 /* "SESSION [SEQUENCE [OFFSET]]" */
 void control_switch_capture(const struct inventory *inv, const char *args)
 {
-	struct answer a = {.room = PIECE_BYTES};
+	struct piece p = {.room = PIECE_BYTES};
 	struct find find = {0};
 	char name[VSW_NAME_MAX + 1], *end;
 	size_t len = strcspn(args, " ");
@@ -101,67 +101,59 @@ void control_switch_capture(const struct inventory *inv, const char *args)
 	}
 	memcpy(name, args, len);
 	name[len] = '\0';
-	a.sequence = strtoull(args + len, &end, 10);
-	a.offset = (uint32_t)strtoul(end, NULL, 10);
+	p.sequence = strtoull(args + len, &end, 10);
+	p.offset = (uint32_t)strtoul(end, NULL, 10);
 	find.name = name;
 	vsw_mirror_foreach(inv->parts.vsw, find_session, &find);
 	if (!find.found) {
 		control_event_error("error", "no mirror session of this name captures; `mirrors` shows them");
 		return;
 	}
-	a.doc = control_event_new("capture");
-	root = a.doc ? yyjson_mut_doc_get_root(a.doc) : NULL;
-	if (root) {
-		yyjson_mut_obj_add_strcpy(a.doc, root, "session", name);
-		yyjson_mut_obj_add_uint(a.doc, root, "now_ns", hv_now_ns());
-		state_add(a.doc, root, &find.state);
-		a.list = yyjson_mut_obj_add_arr(a.doc, root, "frames");
-		err = vsw_mirror_read(inv->parts.vsw, name, a.sequence, frame_add, &a);
-		hv_assert(!err); /* found above */
-	}
-	control_send(a.doc);
+	if (!control_listing_begin(&p.frames, inv, "capture"))
+		return;
+	root = yyjson_mut_doc_get_root(p.frames.doc);
+	yyjson_mut_obj_add_strcpy(p.frames.doc, root, "session", name);
+	yyjson_mut_obj_add_uint(p.frames.doc, root, "now_ns", hv_now_ns());
+	state_add(p.frames.doc, root, &find.state);
+	control_listing_list(&p.frames, "frames");
+	err = vsw_mirror_read(inv->parts.vsw, name, p.sequence, frame_add, &p);
+	hv_assert(!err); /* found above */
+	control_send(p.frames.doc);
 }
 
 /* ---- sessions ---- */
 
 static void session_add(void *arg, const struct vsw_mirror_info *info)
 {
-	struct answer *a = arg;
+	struct control_listing *l = arg;
 	const struct vsw_mirror_counters *c = info->counters;
-	yyjson_mut_val *o = a->doc ? yyjson_mut_arr_add_obj(a->doc, a->list) : NULL, *drops;
+	yyjson_mut_val *o = control_listing_add(l), *drops;
 
-	if (!o)
-		return;
-	yyjson_mut_obj_add_strcpy(a->doc, o, "name", info->name);
-	yyjson_mut_obj_add_strcpy(a->doc, o, "vswitch", info->vswitch);
-	yyjson_mut_obj_add_bool(a->doc, o, "captures", info->captures);
+	yyjson_mut_obj_add_strcpy(l->doc, o, "name", info->name);
+	yyjson_mut_obj_add_strcpy(l->doc, o, "vswitch", info->vswitch);
+	yyjson_mut_obj_add_bool(l->doc, o, "captures", info->captures);
 	if (info->captures)
-		state_add(a->doc, o, &info->capture);
+		state_add(l->doc, o, &info->capture);
 	else
-		yyjson_mut_obj_add_strcpy(a->doc, o, "destination", info->destination);
-	yyjson_mut_obj_add_uint(a->doc, o, "matched", c->matched);
-	yyjson_mut_obj_add_uint(a->doc, o, "frames", c->frames);
-	yyjson_mut_obj_add_uint(a->doc, o, "bytes", c->bytes);
-	yyjson_mut_obj_add_uint(a->doc, o, "dropped", c->dropped);
-	drops = yyjson_mut_obj_add_obj(a->doc, o, "drops");
-	yyjson_mut_obj_add_uint(a->doc, drops, "no-mbuf", c->no_mbuf);
-	yyjson_mut_obj_add_uint(a->doc, drops, "unplugged", c->unplugged);
-	yyjson_mut_obj_add_uint(a->doc, drops, "too-large", c->too_large);
-	yyjson_mut_obj_add_uint(a->doc, drops, "refused", c->refused);
+		yyjson_mut_obj_add_strcpy(l->doc, o, "destination", info->destination);
+	yyjson_mut_obj_add_uint(l->doc, o, "matched", c->matched);
+	yyjson_mut_obj_add_uint(l->doc, o, "frames", c->frames);
+	yyjson_mut_obj_add_uint(l->doc, o, "bytes", c->bytes);
+	yyjson_mut_obj_add_uint(l->doc, o, "dropped", c->dropped);
+	drops = yyjson_mut_obj_add_obj(l->doc, o, "drops");
+	yyjson_mut_obj_add_uint(l->doc, drops, "no-mbuf", c->no_mbuf);
+	yyjson_mut_obj_add_uint(l->doc, drops, "unplugged", c->unplugged);
+	yyjson_mut_obj_add_uint(l->doc, drops, "too-large", c->too_large);
+	yyjson_mut_obj_add_uint(l->doc, drops, "refused", c->refused);
 }
 
 void control_switch_mirrors(const struct inventory *inv)
 {
-	struct answer a = {0};
+	struct control_listing l;
 
-	if (!inv->parts.vsw) {
-		control_event_error("error", "the configuration has no vSwitch");
+	if (!control_listing_begin(&l, inv, "mirrors"))
 		return;
-	}
-	a.doc = control_event_new("mirrors");
-	if (a.doc) {
-		a.list = yyjson_mut_obj_add_arr(a.doc, yyjson_mut_doc_get_root(a.doc), "mirrors");
-		vsw_mirror_foreach(inv->parts.vsw, session_add, &a);
-	}
-	control_send(a.doc);
+	control_listing_list(&l, "mirrors");
+	vsw_mirror_foreach(inv->parts.vsw, session_add, &l);
+	control_send(l.doc);
 }

@@ -5,11 +5,6 @@
 #include <mgmt/mgmt.h>
 #include <vswitch/groups.h>
 
-struct answer {
-	yyjson_mut_doc *doc;
-	yyjson_mut_val *groups, *vlans;
-};
-
 /* RFC 5952 without its shortening: the longest way to write it is unique, too. */
 static void address(const struct vsw_group_info *info, char text[48])
 {
@@ -25,48 +20,40 @@ static void address(const struct vsw_group_info *info, char text[48])
 
 static void group_add(void *arg, const struct vsw_group_info *info)
 {
-	struct answer *a = arg;
-	yyjson_mut_val *o = yyjson_mut_arr_add_obj(a->doc, a->groups);
+	struct control_listing *l = arg;
+	yyjson_mut_val *o = control_listing_add(l);
 	char text[48] = "router";
 
 	if (!info->router)
 		address(info, text);
-	yyjson_mut_obj_add_strcpy(a->doc, o, "vswitch", info->vswitch);
-	yyjson_mut_obj_add_uint(a->doc, o, "vlan", info->vlan);
-	yyjson_mut_obj_add_strcpy(a->doc, o, "group", text);
-	yyjson_mut_obj_add_strcpy(a->doc, o, "port", info->port);
-	yyjson_mut_obj_add_uint(a->doc, o, "expires_s", info->expires_s);
+	yyjson_mut_obj_add_strcpy(l->doc, o, "vswitch", info->vswitch);
+	yyjson_mut_obj_add_uint(l->doc, o, "vlan", info->vlan);
+	yyjson_mut_obj_add_strcpy(l->doc, o, "group", text);
+	yyjson_mut_obj_add_strcpy(l->doc, o, "port", info->port);
+	yyjson_mut_obj_add_uint(l->doc, o, "expires_s", info->expires_s);
 }
 
 static void vlan_add(void *arg, const struct vsw_querier_info *info)
 {
-	struct answer *a = arg;
-	yyjson_mut_val *o = yyjson_mut_arr_add_obj(a->doc, a->vlans);
+	struct control_listing *l = arg;
+	yyjson_mut_val *o = control_listing_add(l);
 
-	yyjson_mut_obj_add_strcpy(a->doc, o, "vswitch", info->vswitch);
-	yyjson_mut_obj_add_uint(a->doc, o, "vlan", info->vlan);
-	yyjson_mut_obj_add_str(a->doc, o, "protocol", info->v6 ? "mld" : "igmp");
-	yyjson_mut_obj_add_uint(a->doc, o, "querier_s", info->querier_s);
-	yyjson_mut_obj_add_bool(a->doc, o, "filtering", info->filtering);
+	yyjson_mut_obj_add_strcpy(l->doc, o, "vswitch", info->vswitch);
+	yyjson_mut_obj_add_uint(l->doc, o, "vlan", info->vlan);
+	yyjson_mut_obj_add_str(l->doc, o, "protocol", info->v6 ? "mld" : "igmp");
+	yyjson_mut_obj_add_uint(l->doc, o, "querier_s", info->querier_s);
+	yyjson_mut_obj_add_bool(l->doc, o, "filtering", info->filtering);
 }
 
 void control_switch_groups(const struct inventory *inv)
 {
-	struct answer a = {.doc = inv->parts.vsw ? control_event_new("groups") : NULL};
-	yyjson_mut_val *root;
+	struct control_listing l;
 
-	if (!inv->parts.vsw) {
-		control_event_error("error", "the configuration has no vSwitch");
+	if (!control_listing_begin(&l, inv, "groups"))
 		return;
-	}
-	if (!a.doc) {
-		control_send(NULL); /* reports it */
-		return;
-	}
-	root = yyjson_mut_doc_get_root(a.doc);
-	a.groups = yyjson_mut_obj_add_arr(a.doc, root, "groups");
-	a.vlans = yyjson_mut_obj_add_arr(a.doc, root, "vlans");
-	vsw_group_foreach(inv->parts.vsw, group_add, &a);
-	vsw_querier_foreach(inv->parts.vsw, vlan_add, &a);
-	control_send(a.doc);
+	control_listing_list(&l, "groups");
+	vsw_group_foreach(inv->parts.vsw, group_add, &l);
+	control_listing_list(&l, "vlans");
+	vsw_querier_foreach(inv->parts.vsw, vlan_add, &l);
+	control_send(l.doc);
 }

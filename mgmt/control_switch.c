@@ -6,47 +6,15 @@
 #include <vswitch/neighbor.h>
 #include <vswitch/vswitch.h>
 
-struct listing {
-	yyjson_mut_doc *doc;
-	yyjson_mut_val *list;
-};
-
-/* A list `name` in the document. */
-static struct listing listing_in(yyjson_mut_doc *doc, const char *name)
-{
-	struct listing l = {.doc = doc};
-
-	if (doc) {
-		l.list = yyjson_mut_arr(doc);
-		yyjson_mut_obj_add_val(doc, yyjson_mut_doc_get_root(doc), name, l.list);
-	}
-	return l;
-}
-
-/* A document {"event": name, name: []}, ready to be filled. */
-static struct listing listing_new(const char *name)
-{
-	return listing_in(control_event_new(name), name);
-}
-
-static struct vsw *switch_of(const struct inventory *inv)
-{
-	if (!inv->parts.vsw)
-		control_event_error("error", "the configuration has no vSwitch");
-	return inv->parts.vsw;
-}
-
 /* ---- MAC table ---- */
 
 static void mac_add(void *arg, const struct vsw_fdb_info *info)
 {
-	struct listing *l = arg;
-	yyjson_mut_val *o = l->doc ? yyjson_mut_arr_add_obj(l->doc, l->list) : NULL;
+	struct control_listing *l = arg;
+	yyjson_mut_val *o = control_listing_add(l);
 	const uint8_t *m = info->mac;
 	char mac[18];
 
-	if (!o)
-		return;
 	hv_snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
 	yyjson_mut_obj_add_strcpy(l->doc, o, "mac", mac);
 	yyjson_mut_obj_add_uint(l->doc, o, "vlan", info->vlan);
@@ -58,12 +26,12 @@ static void mac_add(void *arg, const struct vsw_fdb_info *info)
 
 void control_switch_macs(const struct inventory *inv)
 {
-	struct listing l;
+	struct control_listing l;
 
-	if (!switch_of(inv))
+	if (!control_listing_begin(&l, inv, "macs"))
 		return;
-	l = listing_new("macs");
-	vsw_fdb_foreach(switch_of(inv), mac_add, &l);
+	control_listing_list(&l, "macs");
+	vsw_fdb_foreach(inv->parts.vsw, mac_add, &l);
 	control_send(l.doc);
 }
 
@@ -96,12 +64,10 @@ static void neighbor_lists(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct 
 
 static void neighbor_add(void *arg, const struct vsw_neighbor_info *info)
 {
-	struct listing *l = arg;
+	struct control_listing *l = arg;
 	const struct vsw_neighbor *n = info->neighbor;
-	yyjson_mut_val *o = l->doc ? yyjson_mut_arr_add_obj(l->doc, l->list) : NULL;
+	yyjson_mut_val *o = control_listing_add(l);
 
-	if (!o)
-		return;
 	yyjson_mut_obj_add_strcpy(l->doc, o, "uplink", info->uplink);
 	yyjson_mut_obj_add_strcpy(l->doc, o, "vswitch", info->vswitch);
 	yyjson_mut_obj_add_str(l->doc, o, "protocol", vsw_discovery_protocol_name(n->protocol));
@@ -125,11 +91,9 @@ static void neighbor_add(void *arg, const struct vsw_neighbor_info *info)
 
 static void discovery_add(void *arg, const struct vsw_discovery_info *info)
 {
-	struct listing *l = arg;
-	yyjson_mut_val *o = l->doc ? yyjson_mut_arr_add_obj(l->doc, l->list) : NULL;
+	struct control_listing *l = arg;
+	yyjson_mut_val *o = control_listing_add(l);
 
-	if (!o)
-		return;
 	yyjson_mut_obj_add_strcpy(l->doc, o, "uplink", info->uplink);
 	yyjson_mut_obj_add_strcpy(l->doc, o, "vswitch", info->vswitch);
 	yyjson_mut_obj_add_bool(l->doc, o, "listens", info->listens);
@@ -144,21 +108,21 @@ static void discovery_add(void *arg, const struct vsw_discovery_info *info)
 
 void control_switch_neighbors(const struct inventory *inv)
 {
-	struct listing l;
+	struct control_listing l;
 
-	if (!switch_of(inv))
+	if (!control_listing_begin(&l, inv, "neighbors"))
 		return;
-	l = listing_new("neighbors");
-	vsw_neighbor_foreach(switch_of(inv), neighbor_add, &l);
-	l = listing_in(l.doc, "uplinks");
-	vsw_discovery_foreach(switch_of(inv), discovery_add, &l);
+	control_listing_list(&l, "neighbors");
+	vsw_neighbor_foreach(inv->parts.vsw, neighbor_add, &l);
+	control_listing_list(&l, "uplinks");
+	vsw_discovery_foreach(inv->parts.vsw, discovery_add, &l);
 	control_send(l.doc);
 }
 
 /* ---- drops ---- */
 
 struct drop_walk {
-	struct listing listing;
+	struct control_listing ports; /* of one reason */
 	enum vsw_drop reason;
 };
 
@@ -169,39 +133,37 @@ static void drop_port_add(void *arg, const struct vsw_port_info *info)
 
 	if (!info->counters->drop[w->reason])
 		return;
-	o = yyjson_mut_arr_add_obj(w->listing.doc, w->listing.list);
-	yyjson_mut_obj_add_strcpy(w->listing.doc, o, "port", info->name);
-	yyjson_mut_obj_add_strcpy(w->listing.doc, o, "portgroup", info->portgroup);
-	yyjson_mut_obj_add_uint(w->listing.doc, o, "count", info->counters->drop[w->reason]);
+	o = control_listing_add(&w->ports);
+	yyjson_mut_obj_add_strcpy(w->ports.doc, o, "port", info->name);
+	yyjson_mut_obj_add_strcpy(w->ports.doc, o, "portgroup", info->portgroup);
+	yyjson_mut_obj_add_uint(w->ports.doc, o, "count", info->counters->drop[w->reason]);
 }
 
-static void drop_add(struct listing *l, const struct vsw *v, enum vsw_drop reason, uint64_t count)
+static void drop_add(struct control_listing *l, const struct vsw *v, enum vsw_drop reason, uint64_t count)
 {
-	yyjson_mut_val *o = yyjson_mut_arr_add_obj(l->doc, l->list);
-	struct drop_walk w = {.listing.doc = l->doc, .reason = reason};
+	yyjson_mut_val *o = control_listing_add(l);
+	struct drop_walk w = {.ports.doc = l->doc, .reason = reason};
 
 	yyjson_mut_obj_add_str(l->doc, o, "reason", vsw_drop_name(reason));
 	yyjson_mut_obj_add_str(l->doc, o, "text", vsw_drop_text(reason));
 	yyjson_mut_obj_add_uint(l->doc, o, "count", count);
-	w.listing.list = yyjson_mut_obj_add_arr(l->doc, o, "ports");
-	if (w.listing.list)
-		vsw_port_foreach(v, drop_port_add, &w);
+	w.ports.list = yyjson_mut_obj_add_arr(l->doc, o, "ports");
+	vsw_port_foreach(v, drop_port_add, &w);
 }
 
 void control_switch_drops(const struct inventory *inv)
 {
 	struct vsw_counters total;
-	struct listing l;
+	struct control_listing l;
 
-	if (!switch_of(inv))
+	if (!control_listing_begin(&l, inv, "drops"))
 		return;
-	vsw_total(switch_of(inv), &total);
-	l = listing_new("drops");
-	if (l.doc)
-		yyjson_mut_obj_add_uint(l.doc, yyjson_mut_doc_get_root(l.doc), "dropped", total.drops);
-	for (unsigned reason = 0; l.doc && reason < VSW_DROP_COUNT; reason++) {
+	vsw_total(inv->parts.vsw, &total);
+	control_listing_list(&l, "drops");
+	yyjson_mut_obj_add_uint(l.doc, yyjson_mut_doc_get_root(l.doc), "dropped", total.drops);
+	for (unsigned reason = 0; reason < VSW_DROP_COUNT; reason++) {
 		if (total.drop[reason])
-			drop_add(&l, switch_of(inv), (enum vsw_drop)reason, total.drop[reason]);
+			drop_add(&l, inv->parts.vsw, (enum vsw_drop)reason, total.drop[reason]);
 	}
 	control_send(l.doc);
 }

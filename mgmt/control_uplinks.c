@@ -5,11 +5,6 @@
 #include <mgmt/mgmt.h>
 #include <vswitch/uplinks.h>
 
-struct answer {
-	yyjson_mut_doc *doc;
-	yyjson_mut_val *uplinks, *teams, *ports;
-};
-
 static void lacp_side(yyjson_mut_doc *doc, yyjson_mut_val *lacp, const char *who, const struct vsw_lacp_side *s)
 {
 	static const char *const names[8] = {
@@ -49,65 +44,57 @@ static void lacp_add(yyjson_mut_doc *doc, yyjson_mut_val *uplink, const struct v
 
 static void uplink_add(void *arg, const struct vsw_uplink_info *info)
 {
-	struct answer *a = arg;
-	yyjson_mut_val *o = yyjson_mut_arr_add_obj(a->doc, a->uplinks), *queues;
+	struct control_listing *l = arg;
+	yyjson_mut_val *o = control_listing_add(l), *queues;
 
-	yyjson_mut_obj_add_strcpy(a->doc, o, "name", info->name);
-	yyjson_mut_obj_add_strcpy(a->doc, o, "vswitch", info->vswitch);
-	yyjson_mut_obj_add_str(a->doc, o, "link", !info->present ? "missing" : info->link_up ? "up" : "down");
-	yyjson_mut_obj_add_uint(a->doc, o, "up_s", info->link_up_s);
-	queues = yyjson_mut_obj_add_arr(a->doc, o, "queues");
+	yyjson_mut_obj_add_strcpy(l->doc, o, "name", info->name);
+	yyjson_mut_obj_add_strcpy(l->doc, o, "vswitch", info->vswitch);
+	yyjson_mut_obj_add_str(l->doc, o, "link", !info->present ? "missing" : info->link_up ? "up" : "down");
+	yyjson_mut_obj_add_uint(l->doc, o, "up_s", info->link_up_s);
+	queues = yyjson_mut_obj_add_arr(l->doc, o, "queues");
 	for (unsigned i = 0; i < info->queue_count; i++)
-		yyjson_mut_arr_add_uint(a->doc, queues, info->queue_frames[i]);
+		yyjson_mut_arr_add_uint(l->doc, queues, info->queue_frames[i]);
 	if (info->probed)
-		yyjson_mut_obj_add_str(a->doc, o, "beacon", info->cut_off ? "cut-off" : "good");
+		yyjson_mut_obj_add_str(l->doc, o, "beacon", info->cut_off ? "cut-off" : "good");
 	if (info->has_lacp)
-		lacp_add(a->doc, o, &info->lacp);
+		lacp_add(l->doc, o, &info->lacp);
 }
 
 static void team_add(void *arg, const struct vsw_team_info *info)
 {
-	struct answer *a = arg;
-	yyjson_mut_val *o = yyjson_mut_arr_add_obj(a->doc, a->teams), *in_use;
+	struct control_listing *l = arg;
+	yyjson_mut_val *o = control_listing_add(l), *in_use;
 
-	yyjson_mut_obj_add_strcpy(a->doc, o, "portgroup", info->portgroup);
-	yyjson_mut_obj_add_strcpy(a->doc, o, "vswitch", info->vswitch);
-	yyjson_mut_obj_add_str(a->doc, o, "load_balancing", info->load_balancing);
-	yyjson_mut_obj_add_str(a->doc, o, "failure_detection", info->failure_detection);
-	in_use = yyjson_mut_obj_add_arr(a->doc, o, "in_use");
+	yyjson_mut_obj_add_strcpy(l->doc, o, "portgroup", info->portgroup);
+	yyjson_mut_obj_add_strcpy(l->doc, o, "vswitch", info->vswitch);
+	yyjson_mut_obj_add_str(l->doc, o, "load_balancing", info->load_balancing);
+	yyjson_mut_obj_add_str(l->doc, o, "failure_detection", info->failure_detection);
+	in_use = yyjson_mut_obj_add_arr(l->doc, o, "in_use");
 	for (unsigned i = 0; i < HV_ARRAY_LEN(info->in_use) && info->in_use[i]; i++)
-		yyjson_mut_arr_add_strcpy(a->doc, in_use, info->in_use[i]);
+		yyjson_mut_arr_add_strcpy(l->doc, in_use, info->in_use[i]);
 }
 
 static void port_add(void *arg, const struct vsw_uplink_user *user)
 {
-	struct answer *a = arg;
-	yyjson_mut_val *o = yyjson_mut_arr_add_obj(a->doc, a->ports);
+	struct control_listing *l = arg;
+	yyjson_mut_val *o = control_listing_add(l);
 
-	yyjson_mut_obj_add_strcpy(a->doc, o, "port", user->port);
-	yyjson_mut_obj_add_strcpy(a->doc, o, "portgroup", user->portgroup);
-	yyjson_mut_obj_add_strcpy(a->doc, o, "uplink", user->uplink);
+	yyjson_mut_obj_add_strcpy(l->doc, o, "port", user->port);
+	yyjson_mut_obj_add_strcpy(l->doc, o, "portgroup", user->portgroup);
+	yyjson_mut_obj_add_strcpy(l->doc, o, "uplink", user->uplink);
 }
 
 void control_switch_uplinks(const struct inventory *inv)
 {
-	struct answer a = {.doc = inv->parts.vsw ? control_event_new("uplinks") : NULL};
-	yyjson_mut_val *root;
+	struct control_listing l;
 
-	if (!inv->parts.vsw) {
-		control_event_error("error", "the configuration has no vSwitch");
+	if (!control_listing_begin(&l, inv, "uplinks"))
 		return;
-	}
-	if (!a.doc) {
-		control_send(NULL); /* reports it */
-		return;
-	}
-	root = yyjson_mut_doc_get_root(a.doc);
-	a.uplinks = yyjson_mut_obj_add_arr(a.doc, root, "uplinks");
-	a.teams = yyjson_mut_obj_add_arr(a.doc, root, "teams");
-	a.ports = yyjson_mut_obj_add_arr(a.doc, root, "ports");
-	vsw_uplink_foreach(inv->parts.vsw, uplink_add, &a);
-	vsw_team_foreach(inv->parts.vsw, team_add, &a);
-	vsw_uplink_user_foreach(inv->parts.vsw, port_add, &a);
-	control_send(a.doc);
+	control_listing_list(&l, "uplinks");
+	vsw_uplink_foreach(inv->parts.vsw, uplink_add, &l);
+	control_listing_list(&l, "teams");
+	vsw_team_foreach(inv->parts.vsw, team_add, &l);
+	control_listing_list(&l, "ports");
+	vsw_uplink_user_foreach(inv->parts.vsw, port_add, &l);
+	control_send(l.doc);
 }
