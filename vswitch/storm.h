@@ -1,18 +1,18 @@
-/* Storm limit of a port: frames per second by class (storm.c). */
+/* Storm limit of a port: frames per second by kind (storm.c). */
 #ifndef VSWITCH_STORM_H
 #define VSWITCH_STORM_H
 
 #include "bucket.h"
 #include "switch.h"
 
-enum vsw_storm_class { VSW_STORM_BROADCAST, VSW_STORM_MULTICAST, VSW_STORM_UNKNOWN, VSW_STORM_CLASSES };
+enum vsw_storm_kind { VSW_STORM_BROADCAST, VSW_STORM_MULTICAST, VSW_STORM_UNKNOWN, VSW_STORM_KINDS };
 
 struct vsw_storm {
 	struct {
 		struct vsw_bucket bucket; /* frames; rate 0: no limit */
 		bool raging;
 		uint64_t dropped, dropped_last_tick; /* since it began */
-	} of[VSW_STORM_CLASSES];
+	} of[VSW_STORM_KINDS];
 };
 
 /* Filter (filter.h). */
