@@ -4,7 +4,7 @@
  *
  * fuzz: hv/arch/context.S hv/kern/blk.c hv/kern/fiber.c hv/kern/format.c hv/kern/log.c hv/kern/loop.c hv/kern/msg.c
  * fuzz: hv/kern/sched.c hv/kern/slab.c hv/kern/timer.c tests/native/native.c hv/kern/chacha.c storage/link.c storage/file.c
- * fuzz: storage/nfs/ subprojects/libnfs/lib/init.c subprojects/libnfs/lib/libnfs-zdr.c subprojects/libnfs/lib/pdu.c
+ * fuzz: tests/fuzz/disk_user.c storage/nfs/ subprojects/libnfs/lib/init.c subprojects/libnfs/lib/libnfs-zdr.c subprojects/libnfs/lib/pdu.c
  * fuzz: subprojects/libnfs/lib/socket.c subprojects/libnfs/mount/libnfs-raw-mount.c subprojects/libnfs/mount/mount.c
  * fuzz: subprojects/libnfs/nfs/libnfs-raw-nfs.c subprojects/libnfs/nfs/nfs.c subprojects/libnfs/portmap/libnfs-raw-portmap.c
  * fuzz: subprojects/libnfs/portmap/portmap.c
@@ -12,6 +12,7 @@
  * fuzz-flags: -Isubprojects/libnfs/include -Isubprojects/libnfs/include/nfsc -Isubprojects/libnfs/mount -Isubprojects/libnfs/nfs
  * fuzz-flags: -Isubprojects/libnfs/portmap -Isubprojects/libnfs/berth
  */
+#include "disk_user.h"
 #include "native.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -23,26 +24,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { REQUESTS = 6, BLOCK = 4096, TURNS = 120, RECORD_MOST = 16384 };
+enum { TURNS = 120, RECORD_MOST = 16384 };
 enum { MOUNT = 100005 };
 
-static const uint8_t *input;
-static size_t left;
-static unsigned ended;
 static int listener = -1, connection = -1;
 static uint8_t in[1 << 17];
 static size_t in_bytes;
 static struct nfs_initiator *n;
 static struct file *file;
 static bool opener_ended;
-
-static uint8_t take(void)
-{
-	if (!left)
-		return 0;
-	left--;
-	return *input++;
-}
 
 static uint32_t get(const uint8_t *p)
 {
@@ -114,25 +104,20 @@ static void transmit(const uint8_t *out, size_t bytes)
 
 static void mangle(uint8_t *out, size_t bytes)
 {
-	uint8_t how = take();
-	for (unsigned k = how & 3; k; k--) {
-		size_t at = take() | (size_t)(take() & 1) << 8;
-		out[at % bytes] = take();
-	}
-	switch (how >> 2 & 7) {
+	switch (fuzz_answer_mangle(out, bytes)) {
 	case 4: /* the record says that it is longer or shorter */
-		put(out, 0, (uint32_t)(bytes - 4 + take() - 8) | 0x80000000u);
+		put(out, 0, (uint32_t)(bytes - 4 + fuzz_input_take() - 8) | 0x80000000u);
 		transmit(out, bytes);
 		break;
 	case 5:
-		transmit(out, bytes - take() % bytes);
+		transmit(out, bytes - fuzz_input_take() % bytes);
 		break;
 	case 6:
 		transmit(out, bytes);
 		transmit(out, bytes);
 		break;
 	case 7:
-		if (take() & 1)
+		if (fuzz_input_take() & 1)
 			disconnect();
 		break;
 	default:
@@ -202,36 +187,12 @@ static void opener(void *arg)
 	opener_ended = true;
 }
 
-static void done(struct blk_req *req, int status)
-{
-	if (req->owner != &ended || status > 0)
-		abort();
-	req->owner = NULL; /* a second end would be seen */
-	ended++;
-}
-
-static void turns(unsigned count)
-{
-	for (unsigned i = 0; i < count; i++) {
-		native_core_step();
-		server_step();
-		native_time_advance(i % 8 ? 1000 : 200000000);
-	}
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const uint8_t ops[REQUESTS] = {BLK_WRITE, BLK_READ, BLK_WRITE, BLK_FLUSH, BLK_READ, BLK_WRITE};
-	static uint8_t buffers[REQUESTS][BLOCK];
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t length = sizeof(a);
-	struct hv_seg segs[REQUESTS];
-	struct blk_req reqs[REQUESTS];
-	unsigned submitted = 0;
 
-	input = data;
-	left = size;
-	ended = 0;
+	fuzz_input_begin(data, size);
 	file = NULL;
 	opener_ended = false;
 	native_start(1);
@@ -244,26 +205,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (nfs_initiator_open(&c, "bad", NULL, NULL, &n) || hv_fiber_spawn("open", opener, NULL, 0))
 		abort();
 	for (unsigned i = 0; i < 100 && !opener_ended; i++)
-		turns(8);
+		fuzz_turns(8, server_step);
 	if (!opener_ended)
 		abort(); /* its deadline is over */
-	for (unsigned i = 0; i < REQUESTS && file; i++) {
-		segs[i] = (struct hv_seg){buffers[i], BLOCK};
-		reqs[i] = (struct blk_req){.op = ops[i],
-			.flags = i == 2 ? BLK_F_FUA : 0,
-			.offset_bytes = ops[i] == BLK_FLUSH ? 0 : i * BLOCK,
-			.length_bytes = ops[i] == BLK_FLUSH ? 0 : BLOCK,
-			.nsegs = ops[i] != BLK_FLUSH,
-			.segs = &segs[i],
-			.done = done,
-			.owner = &ended,
-			.deadline_ns = i == 4 ? hv_now_ns() + 2000000000 : 0};
-		submitted += blk_submit(&file->blk, &reqs[i]) == 0; /* refused when the file was said to be small */
-	}
-	turns(TURNS);
+	if (file)
+		fuzz_disk_submit(&file->blk);
+	fuzz_turns(TURNS, server_step);
 	nfs_initiator_close(n); /* ends what is left */
-	if (ended != submitted)
-		abort();
+	fuzz_disk_check();
 	disconnect();
 	close(listener);
 	return 0;
