@@ -22,17 +22,25 @@ def possible():
     return None if r.returncode == 0 else r.stderr.strip() or "unshare failed"
 
 
+class _Ended(BaseException):
+    """A signal that ends this program: thrown out of wait(), because waiting once more inside of the handler would wait for wait()'s own lock."""
+
+
 def stand_for(process):
     """Waits for a contained process in its place: gives its exit status as this program's own, and hands on what should end it."""
     def end(signum, _frame):
-        process.kill()
-        process.wait()
-        sys.exit(128 + signum)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        raise _Ended(signum)
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGHUP, end)
     try:
         status = process.wait()
+    except _Ended as e:
+        process.kill()
+        process.wait()
+        status = 128 + e.args[0]
     except KeyboardInterrupt:  # a terminal tells both of us: the other tidies up first
         try:
             process.wait(10)
