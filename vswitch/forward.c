@@ -20,7 +20,7 @@
 #include "policy.h"
 #include "snoop.h"
 
-static void port_deliver(struct vsw_port *p)
+void vsw_port_deliver(struct vsw_port *p)
 {
 	unsigned staged = (unsigned)p->staged, n = staged, bytes = p->stage_mixed ? 0 : p->stage_payload + staged * ETH_HEADER_LEN;
 
@@ -37,14 +37,9 @@ static void port_deliver(struct vsw_port *p)
 
 unsigned vsw_stage_turn(struct vsw_port *out)
 {
-	struct vsw *v = out->sw->v;
-
 	if (out->staged)
-		port_deliver(out);
-	if (!(out->flags & VSW_PF_DIRTY)) {
-		out->flags |= VSW_PF_DIRTY;
-		v->dirty[v->dirty_count++] = out->index;
-	}
+		vsw_port_deliver(out);
+	vsw_port_dirty(out);
 	return 0;
 }
 
@@ -292,26 +287,6 @@ static HV_ALWAYS_INLINE bool short_path(struct sender *s, struct rte_mbuf *m)
 	return true;
 }
 
-/*
- * In the reach of local ports, while frames of `in` are looked up: the outside is beyond its uplink, and its own address is nowhere for it
- * (the careful path drops such frames).
- */
-static void reach_from(struct vsw_port *in)
-{
-	struct vsw *v = in->sw->v;
-
-	v->local.out[VSW_PORT_OUTSIDE] = in->uplink && !(in->flags & VSW_PF_HASHED) ? in->uplink : &v->nowhere;
-	v->local.out[in->index] = &v->nowhere;
-}
-
-static void reach_end(struct vsw_port *in)
-{
-	struct vsw *v = in->sw->v;
-
-	v->local.out[VSW_PORT_OUTSIDE] = &v->nowhere;
-	v->local.out[in->index] = in;
-}
-
 /* Frames that no filter holds back any more. Returns the bytes behind their Ethernet headers. */
 static __attribute__((noinline)) uint64_t forward_plain(struct vsw_port *in, struct rte_mbuf **frames, unsigned n)
 {
@@ -323,7 +298,7 @@ static __attribute__((noinline)) uint64_t forward_plain(struct vsw_port *in, str
 	};
 
 	__asm__("" : "+r"(s.reach)); /* a pointer, not a sum that is computed for each frame */
-	reach_from(in);
+	vsw_reach_from(in);
 #pragma GCC unroll 2
 	for (unsigned i = 0; i < n; i++) {
 		struct rte_mbuf *m = frames[i];
@@ -334,7 +309,7 @@ static __attribute__((noinline)) uint64_t forward_plain(struct vsw_port *in, str
 		s.payload += m->pkt_len - ETH_HEADER_LEN;
 		vsw_forward(in, m);
 	}
-	reach_end(in);
+	vsw_reach_end(in);
 	return s.payload;
 }
 
@@ -394,7 +369,7 @@ void vsw_flush(struct vsw *v)
 		if (!p)
 			continue;
 		p->flags &= (uint16_t)~VSW_PF_DIRTY;
-		port_deliver(p);
+		vsw_port_deliver(p);
 		if (p->flush)
 			p->flush(p);
 	}

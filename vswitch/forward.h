@@ -24,6 +24,20 @@ void vsw_forward(struct vsw_port *in, struct rte_mbuf *m);
 /* The first frame of a round for this port, or its stage is full: makes room. Returns the frames staged: none. */
 unsigned vsw_stage_turn(struct vsw_port *out);
 
+/* Hands the port what is staged. */
+void vsw_port_deliver(struct vsw_port *p);
+
+/* The port's flush() is called at the end of the round. */
+static inline void vsw_port_dirty(struct vsw_port *p)
+{
+	struct vsw *v = p->sw->v;
+
+	if (p->flags & VSW_PF_DIRTY)
+		return;
+	p->flags |= VSW_PF_DIRTY;
+	v->dirty[v->dirty_count++] = p->index;
+}
+
 /* Is the frame plain, and are none of these flags set? `flags`: VSW_NOT_PLAIN and what else the caller cannot have. */
 static HV_ALWAYS_INLINE bool vsw_is_plain(const struct rte_mbuf *m, uint64_t flags)
 {
@@ -86,6 +100,26 @@ static HV_ALWAYS_INLINE struct vsw_port *vsw_plain_port(const struct vsw_reach *
 	return reach->out[fdb_view_port(fdb, fdb_view_find(fdb, key))];
 }
 _Static_assert(FDB_NO_PORT == VSW_PORT_UNKNOWN, "vsw_reach has it");
+
+/*
+ * In the reach of local ports, while frames of `in` are looked up: the outside is beyond its uplink, and its own address is nowhere for it
+ * (the careful path drops such frames).
+ */
+static inline void vsw_reach_from(struct vsw_port *in)
+{
+	struct vsw *v = in->sw->v;
+
+	v->local.out[VSW_PORT_OUTSIDE] = in->uplink && !(in->flags & VSW_PF_HASHED) ? in->uplink : &v->nowhere;
+	v->local.out[in->index] = &v->nowhere;
+}
+
+static inline void vsw_reach_end(struct vsw_port *in)
+{
+	struct vsw *v = in->sw->v;
+
+	v->local.out[VSW_PORT_OUTSIDE] = &v->nowhere;
+	v->local.out[in->index] = in;
+}
 
 static HV_ALWAYS_INLINE void vsw_stage(struct vsw_port *out, struct rte_mbuf *m, uint32_t payload)
 {

@@ -43,6 +43,7 @@
 
 struct vsw_switch;
 struct vsw_filters;
+struct vsw_direct;
 
 /* A broadcast domain: one VLAN of one vSwitch. */
 /* Whether somebody asks for memberships in a VLAN (snoop.c), in seconds of vsw_snoop.now_s; 0: never. */
@@ -118,6 +119,7 @@ struct vsw_port {
 	uint64_t staged;        /* frames in stage; forward.h */
 	uint32_t payload_limit; /* plain frames with so many bytes behind the Ethernet header, or more, need a closer look: MTU + 1 */
 	uint32_t stage_payload; /* of the plain ones there: their bytes behind the Ethernet headers */
+	struct vsw_direct *direct; /* a guest's, to which a burst is delivered just now (guest_direct.c); else NULL */
 	bool stage_mixed;       /* some staged frame is not plain (vsw_is_plain) */
 	uint16_t index, flags;
 	uint16_t domain; /* id; an uplink's or trunk's frames tell by their tag */

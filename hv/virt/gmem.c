@@ -1,7 +1,7 @@
 /*
  * Guest memory (gmem.h): a table of host pointers, one for each 2 MiB unit of guest RAM, low range first. The table is written while the VM
- * is made and constant afterwards, so that lookups need no lock. Whole gigabytes are taken from the host in one piece when it has one
- * (nested paging then maps them with one entry).
+ * is made and constant afterwards, so that lookups need no lock. Adjacent units are joined to extents, for data paths. Whole gigabytes are
+ * taken from the host in one piece when it has one (nested paging then maps them with one entry).
  */
 #include "virt/gmem_impl.h"
 
@@ -18,7 +18,9 @@ struct gmem {
 	uint64_t low_bytes, high_bytes;
 	size_t units;
 	size_t table_bytes;
-	void **unit; /* [units] */
+	void **unit;                 /* [units] */
+	struct gmem_extent *extents; /* all of it, by address */
+	size_t extent_count, extents_bytes;
 	/* Dirty log: bits stay allocated from the first start on, because other cores may be setting some when it is stopped. */
 	_Atomic uint64_t *log;
 	size_t log_bytes;
@@ -45,6 +47,31 @@ static size_t fill(struct gmem *m, size_t i)
 	}
 	m->unit[i] = hv_pages_alloc(HV_ORDER_2M);
 	return m->unit[i] ? 1 : 0;
+}
+
+/* Is the unit in another extent than the one before it? */
+static bool starts_extent(const struct gmem *m, size_t i)
+{
+	return i == 0 || i == m->low_bytes >> GMEM_UNIT_SHIFT || (char *)m->unit[i] != (char *)m->unit[i - 1] + GMEM_UNIT;
+}
+
+static int join_units(struct gmem *m)
+{
+	for (size_t i = 0; i < m->units; i++)
+		m->extent_count += starts_extent(m, i);
+	m->extents_bytes = m->extent_count * sizeof(*m->extents);
+	m->extents = hv_contig_alloc(m->extents_bytes, HV_PAGE_SIZE);
+	if (!m->extents)
+		return -ENOMEM;
+	struct gmem_extent *e = m->extents - 1;
+	for (size_t i = 0; i < m->units; i++) {
+		uint64_t offset = (uint64_t)i << GMEM_UNIT_SHIFT;
+		if (starts_extent(m, i))
+			*++e = (struct gmem_extent){
+				.gpa = offset < m->low_bytes ? offset : GMEM_HIGH + (offset - m->low_bytes), .host = m->unit[i]};
+		e->bytes += GMEM_UNIT;
+	}
+	return 0;
 }
 
 int gmem_create(uint64_t bytes, struct gmem **out)
@@ -74,6 +101,10 @@ int gmem_create(uint64_t bytes, struct gmem **out)
 		if (hv_fiber_self() && (n > 1 || i % YIELD_UNITS == 0))
 			hv_fiber_yield();
 	}
+	if (join_units(m) < 0) {
+		gmem_destroy(m);
+		return -ENOMEM;
+	}
 	*out = m;
 	return 0;
 }
@@ -92,6 +123,8 @@ void gmem_destroy(struct gmem *m)
 	}
 	if (m->log)
 		hv_contig_free((void *)m->log, m->log_bytes);
+	if (m->extents)
+		hv_contig_free(m->extents, m->extents_bytes);
 	if (m->unit)
 		hv_contig_free(m->unit, m->table_bytes);
 	hv_contig_free(m, sizeof(*m));
@@ -199,9 +232,22 @@ int gmem_segs(struct gmem *m, gpa_t gpa, uint32_t len, bool write, struct hv_seg
 	return (int)n;
 }
 
-struct gmem_view gmem_view(const struct gmem *m)
+bool gmem_extent_of(const struct gmem *m, gpa_t gpa, struct gmem_extent *out)
 {
-	return (struct gmem_view){.unit = m->unit, .low_bytes = m->low_bytes, .high_bytes = m->high_bytes};
+	size_t from = 0, to = m->extent_count;
+	while (from < to) { /* binary: those below `from` end before gpa, those from `to` on begin behind it */
+		size_t middle = from + (to - from) / 2;
+		const struct gmem_extent *e = &m->extents[middle];
+		if (gpa.v < e->gpa) {
+			to = middle;
+		} else if (gpa.v - e->gpa >= e->bytes) {
+			from = middle + 1;
+		} else {
+			*out = *e;
+			return true;
+		}
+	}
+	return false;
 }
 
 unsigned gmem_ranges(const struct gmem *m, struct gmem_range *out, unsigned max)

@@ -30,30 +30,17 @@ void *gmem_ptr(struct gmem *m, gpa_t gpa, size_t len, bool write);
  */
 int gmem_segs(struct gmem *m, gpa_t gpa, uint32_t len, bool write, struct hv_seg *segs, unsigned max) HV_MUST_CHECK;
 /*
- * The same for data paths, which translate one buffer after another: what stays as it is while the VM lives, copied so that it stays in
- * registers.
+ * For data paths, which translate one buffer after another: the largest piece of guest memory around gpa that is one piece of host memory,
+ * of whole units. False: gpa is not RAM. It stays as it is while the VM lives.
  */
 #define GMEM_UNIT_SHIFT 21
 #define GMEM_UNIT (1ull << GMEM_UNIT_SHIFT)
 #define GMEM_HIGH 0x100000000ull
-struct gmem_view {
-	void *const *unit; /* host memory by 2 MiB unit, low range first */
-	uint64_t low_bytes, high_bytes;
+struct gmem_extent {
+	uint64_t gpa, bytes;
+	uint8_t *host;
 };
-struct gmem_view gmem_view(const struct gmem *m);
-/* Host address of [gpa, gpa+len) when it lies in one unit of RAM, else NULL: gmem_segs knows more. */
-static HV_ALWAYS_INLINE void *gmem_view_at(const struct gmem_view *w, uint64_t gpa, uint32_t len)
-{
-	uint64_t in_unit = gpa & (GMEM_UNIT - 1), offset = gpa;
-	if (HV_UNLIKELY(gpa >= w->low_bytes)) {
-		if (gpa - GMEM_HIGH >= w->high_bytes)
-			return NULL;
-		offset = gpa - GMEM_HIGH + w->low_bytes;
-	}
-	if (HV_UNLIKELY(in_unit + len > GMEM_UNIT))
-		return NULL;
-	return (char *)w->unit[offset >> GMEM_UNIT_SHIFT] + in_unit;
-}
+bool gmem_extent_of(const struct gmem *m, gpa_t gpa, struct gmem_extent *out) HV_MUST_CHECK;
 /* RAM ranges, for memory maps: below 4 GiB and above. */
 struct gmem_range {
 	gpa_t start;

@@ -5,8 +5,9 @@
  *
  * fuzz: hv/arch/context.S hv/kern/blk.c hv/kern/fiber.c hv/kern/format.c hv/kern/log.c hv/kern/loop.c hv/kern/msg.c hv/kern/sched.c
  * fuzz: hv/kern/slab.c hv/kern/timer.c hv/virt/gmem.c hv/virt/iobus.c hv/vm/state.c hv/vdev/pci.c hv/vdev/pci_msix.c
- * fuzz: hv/vdev/virtio/blk.c hv/vdev/virtio/device.c hv/vdev/virtio/net.c hv/vdev/virtio/net_header.c hv/vdev/virtio/net_rx.c hv/vdev/virtio/net_steer.c hv/vdev/virtio/net_tx.c hv/vdev/virtio/pci.c
- * fuzz: hv/vdev/virtio/ring.c hv/vdev/virtio/rng.c hv/vdev/virtio/save.c tests/native/native.c
+ * fuzz: hv/vdev/virtio/blk.c hv/vdev/virtio/device.c hv/vdev/virtio/net.c hv/vdev/virtio/net_header.c hv/vdev/virtio/net_rx.c
+ * hv/vdev/virtio/net_steer.c hv/vdev/virtio/net_tx.c hv/vdev/virtio/pci.c fuzz: hv/vdev/virtio/ring.c hv/vdev/virtio/rng.c
+ * hv/vdev/virtio/save.c tests/native/native.c
  */
 #include "native.h"
 #include "vdev/irq.h"
@@ -101,6 +102,18 @@ static unsigned sw_tx(struct netport *p, const struct netport_frame *f, unsigned
 	}
 	return n;
 }
+static unsigned sw_plain(struct netport *p, const struct hv_seg *f, unsigned n)
+{
+	static uint8_t flat[2048];
+	if (disk.mode == 1)
+		return n / 2;
+	for (unsigned i = 0; i < n; i++) {
+		if (f[i].len < NETPORT_PLAIN_MIN || f[i].len > 1518)
+			abort();
+		memcpy(flat, f[i].base, f[i].len);
+	}
+	return n;
+}
 static void sw_client(struct netport *p, const struct netport_client *c)
 {
 	client = c;
@@ -114,8 +127,12 @@ static void sw_mac(struct netport *p, const uint8_t mac[6])
 static void sw_filter(struct netport *p, bool promisc, bool allmulti)
 {
 }
-static const struct netport_ops sw_ops = {
-	.tx_burst = sw_tx, .set_client = sw_client, .set_features = sw_features, .set_mac = sw_mac, .set_filter = sw_filter};
+static const struct netport_ops sw_ops = {.tx_burst = sw_tx,
+	.tx_plain = sw_plain,
+	.set_client = sw_client,
+	.set_features = sw_features,
+	.set_mac = sw_mac,
+	.set_filter = sw_filter};
 
 static void create(void)
 {
@@ -233,7 +250,14 @@ static void deliver(struct input *in)
 	netport_rx_frame f = {.segs = &s, .nsegs = 1, .len = len};
 	f.off.gso = (uint8_t)take(in, 1) % 4;
 	f.off.needs_csum = f.off.gso;
-	client->rx_burst(client->arg, &f, 1);
+	if (len & 1 && len >= NETPORT_HEAD && !f.off.gso) {
+		/* Half of them from the guest's own memory. */
+		void *own = gmem_ptr(vm.gmem, GPA(len % 0x1000), len, false);
+		struct netport_direct d = {.head_bytes = len & 2 ? 20 : 16, .rest = len & 4 ? own : data, .bytes = len};
+		client->rx_direct(client->arg, &d, 1);
+	} else {
+		client->rx_burst(client->arg, &f, 1);
+	}
 	client->rx_flush(client->arg);
 }
 

@@ -78,6 +78,23 @@ static unsigned guest_rx(void *arg, const netport_rx_frame *frames, unsigned n)
 	return taken;
 }
 
+static unsigned guest_rx_direct(void *arg, const struct netport_direct *frames, unsigned n)
+{
+	unsigned g = (unsigned)(uintptr_t)arg, taken = HV_MIN(n, guests[g].room);
+	static uint8_t copy[FRAME_MAX];
+
+	for (unsigned i = 0; i < taken; i++) {
+		const struct netport_direct *f = &frames[i];
+
+		CHECK(f->head_bytes >= 14 && f->head_bytes <= NETPORT_HEAD && f->bytes >= NETPORT_HEAD && f->bytes <= sizeof(copy));
+		memcpy(copy, f->head, f->head_bytes);
+		memcpy(copy + f->head_bytes, f->rest, f->bytes - f->head_bytes);
+		model_received(g, copy, f->bytes, false);
+	}
+	guests[g].room -= taken;
+	return taken;
+}
+
 static uint32_t copy_out(const struct rte_mbuf *m, uint8_t *to, uint32_t room)
 {
 	const uint8_t *bytes = rte_pktmbuf_read(m, 0, m->pkt_len, to);
@@ -122,7 +139,8 @@ static void plug(unsigned nic, unsigned group)
 	model_plugged(nic, group, vsw_load_mac(mac));
 	if (nic == VMK)
 		return;
-	clients[nic] = (struct netport_client){.rx_burst = guest_rx, .arg = (void *)(uintptr_t)nic};
+	clients[nic] = (struct netport_client){
+		.rx_burst = guest_rx, .rx_direct = nic % 3 == 2 ? NULL : guest_rx_direct, .arg = (void *)(uintptr_t)nic};
 	guests[nic].room = 1000;
 	guests[nic].np->ops->set_client(guests[nic].np, &clients[nic]);
 	guests[nic].np->ops->set_features(guests[nic].np, nic & 1 ? 0 : ~0u);
@@ -297,6 +315,24 @@ static void end(unsigned sent, bool tables)
 	model_check(tables);
 }
 
+static bool is_plain(const struct netport_frame *f)
+{
+	return f->nsegs == 1 && !f->off.needs_csum && !f->off.gso && f->len >= NETPORT_PLAIN_MIN;
+}
+
+/* Sends the frames from the first on that are plain as it is, or are not. Returns how many. */
+static unsigned send_run(struct netport *np, const struct netport_frame *frames, unsigned n)
+{
+	bool plain = is_plain(&frames[0]);
+	struct hv_seg segs[BURST_MAX];
+	unsigned run = 0;
+
+	for (; run < n && is_plain(&frames[run]) == plain; run++)
+		segs[run] = frames[run].segs[0];
+	CHECK((plain ? np->ops->tx_plain(np, segs, run) : np->ops->tx_burst(np, frames, run)) == run);
+	return run;
+}
+
 static void guest_sends(unsigned g)
 {
 	static uint8_t frames_bytes[BURST_MAX][FRAME_MAX + 200];
@@ -316,7 +352,8 @@ static void guest_sends(unsigned g)
 			segs[i][frames[i].nsegs++] = (struct hv_seg){f + at, HV_MIN(step, len - at)};
 		model_sent(g, f, len, frames[i].off.gso);
 	}
-	guests[g].np->ops->tx_burst(guests[g].np, frames, n);
+	for (unsigned i = 0, run; i < n; i += run)
+		run = send_run(guests[g].np, frames + i, n - i);
 	guests[g].np->ops->tx_flush(guests[g].np);
 	end(n, false);
 }

@@ -176,11 +176,11 @@ enum vring_pop virtio_pop(struct virtio_dev *d, unsigned q, struct vring_chain *
 	return got;
 }
 
-unsigned virtio_publish(struct virtio_dev *d, unsigned qi)
+unsigned virtio_publish_gathered(struct virtio_dev *d, unsigned qi)
 {
 	struct virtio_queue *q = &d->queues[qi];
 	uint16_t n = (uint16_t)(q->ring.next_used - q->ring.published);
-	if (n == 0 || !q->ring.running || !virtio_running(d))
+	if (!q->ring.running || !virtio_running(d))
 		return 0;
 	q->chains += n;
 	if (vring_publish(&q->ring)) {

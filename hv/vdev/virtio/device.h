@@ -53,7 +53,8 @@ enum virtio_phase { VIRTIO_IDLE, VIRTIO_RUNNING, VIRTIO_BROKEN, VIRTIO_STOPPING 
 struct virtio_queue {
 	/* The device's, constant. */
 	uint16_t max_size;
-	bool listens; /* the guest must notify when it adds chains to an idle queue (not so for receive buffers); constant while the rings run */
+	bool listens; /* the guest must notify when it adds chains to an idle queue (not so for receive buffers); constant while the rings
+			 run */
 	/* Registers, under dev->lock. */
 	uint16_t size, vector;
 	bool enabled;
@@ -126,7 +127,12 @@ struct virtio_dev *virtio_first(struct vm *vm);
 /* Takes a chain of queue q into segs; handles malformed ones (device becomes BROKEN, VRING_BROKEN comes back). io_core. */
 enum vring_pop virtio_pop(struct virtio_dev *d, unsigned q, struct vring_chain *c, struct hv_seg *segs, unsigned max_segs);
 /* Publishes used entries, raises the queue's interrupt when the guest wants one. Returns how many entries became visible. io_core. */
-unsigned virtio_publish(struct virtio_dev *d, unsigned q);
+unsigned virtio_publish_gathered(struct virtio_dev *d, unsigned q);
+static inline unsigned virtio_publish(struct virtio_dev *d, unsigned q)
+{
+	const struct vring *r = &d->queues[q].ring;
+	return r->next_used == r->published ? 0 : virtio_publish_gathered(d, q);
+}
 /* The chain or the device's state is beyond repair: NEEDS_RESET (2.1.1), log line, no more processing. io_core. */
 void virtio_break(struct virtio_dev *d, unsigned q, unsigned desc, const char *why);
 /* Replaces bytes of config; the guest gets a configuration change interrupt if they differ. io_core. */

@@ -138,15 +138,16 @@ static unsigned ctrl_poll(struct vnet *n)
 static unsigned vnet_poll(struct virtio_dev *d)
 {
 	struct vnet *n = vnet_of_dev(d);
-	unsigned work = 0;
+	unsigned work = 0, ctrl = vnet_q_ctrl(n);
 	if (!d->draining) {
 		for (unsigned pair = 0; pair < n->pairs; pair++)
 			work += vnet_tx_poll(n, pair);
-		work += ctrl_poll(n);
+		if (HV_UNLIKELY(vring_has_chains(&d->queues[ctrl].ring)))
+			work += ctrl_poll(n);
 	}
 	for (unsigned q = 0; q < vnet_q_rx(n->pairs); q++)
 		work += virtio_publish(d, q);
-	return work + virtio_publish(d, vnet_q_ctrl(n));
+	return work + virtio_publish(d, ctrl);
 }
 
 static void vnet_start(struct virtio_dev *d)
@@ -268,7 +269,8 @@ static void vnet_init(struct vnet *n, unsigned index, struct netport *port, unsi
 	n->pairs = n->most_pairs = 1;
 	vnet_steer_reset(&n->steer);
 	memcpy(n->mac, port->mac, 6);
-	n->client = (struct netport_client){.rx_burst = vnet_rx_burst, .rx_flush = vnet_rx_flush, .changed = port_changed, .arg = n};
+	n->client = (struct netport_client){
+		.rx_burst = vnet_rx_burst, .rx_direct = vnet_rx_direct, .rx_flush = vnet_rx_flush, .changed = port_changed, .arg = n};
 	hv_snprintf(d->name, sizeof(d->name), "nic%u", index);
 	d->queue_count = (uint16_t)(vnet_q_rx(max_pairs) + 1);
 	for (unsigned q = 0; q < d->queue_count; q++)

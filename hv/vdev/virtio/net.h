@@ -78,8 +78,9 @@ unsigned vnet_tx_poll(struct vnet *n, unsigned pair);
 /* ---- net_rx.c ---- */
 /* What the guest's driver accepts, enum netport_feature. */
 uint32_t vnet_receiving_features(const struct vnet *n);
-/* struct netport_client's rx_burst and rx_flush; arg: struct vnet. */
+/* struct netport_client's rx_burst, rx_direct and rx_flush; arg: struct vnet. */
 unsigned vnet_rx_burst(void *arg, const netport_rx_frame *frames, unsigned count);
+unsigned vnet_rx_direct(void *arg, const struct netport_direct *frames, unsigned count);
 void vnet_rx_flush(void *arg);
 
 #endif

@@ -21,13 +21,6 @@ enum {
 	USED_NO_NOTIFY = 1,
 };
 
-struct vring_desc {
-	uint64_t addr;
-	uint32_t len;
-	uint16_t flags, next;
-};
-_Static_assert(sizeof(struct vring_desc) == 16, "2.7.5");
-
 /* ---- ring memory ---- */
 
 static int area_map(struct vring *r, struct vring_area *area, uint64_t gpa, uint32_t bytes, uint32_t align, bool write)
@@ -43,19 +36,14 @@ static int area_map(struct vring *r, struct vring_area *area, uint64_t gpa, uint
 	return 0;
 }
 
-static inline void *area_at(const struct vring_area *area, uint32_t offset)
-{
-	return offset < area->first_bytes ? area->first + offset : area->second + (offset - area->first_bytes);
-}
-
 static inline uint16_t load16(const struct vring_area *area, uint32_t offset)
 {
-	return __atomic_load_n((const uint16_t *)area_at(area, offset), __ATOMIC_RELAXED);
+	return __atomic_load_n((const uint16_t *)vring_area_at(area, offset), __ATOMIC_RELAXED);
 }
 
 static inline void store16(const struct vring_area *area, uint32_t offset, uint16_t value)
 {
-	__atomic_store_n((uint16_t *)area_at(area, offset), value, __ATOMIC_RELAXED);
+	__atomic_store_n((uint16_t *)vring_area_at(area, offset), value, __ATOMIC_RELAXED);
 }
 
 static inline uint32_t avail_ring(const struct vring *r, uint16_t index)
@@ -91,6 +79,8 @@ int vring_start(struct vring *r, struct gmem *gmem, const struct vring_config *c
 		r->fault = "used ring is not aligned RAM";
 	if (r->fault)
 		return -EINVAL;
+	if (!gmem_extent_of(gmem, GPA(config->desc), &r->extent))
+		return -EINVAL; /* cannot be: it is RAM */
 	r->flat = !r->desc.second && !r->avail.second && !r->used.second;
 	r->running = true;
 	return 0;
@@ -103,12 +93,6 @@ void vring_stop(struct vring *r)
 
 /* ---- taking chains ---- */
 
-uint16_t vring_waiting(const struct vring *r)
-{
-	uint16_t index = __atomic_load_n((const uint16_t *)area_at(&r->avail, 2), __ATOMIC_ACQUIRE);
-	return (uint16_t)(index - r->next_avail);
-}
-
 static enum vring_pop broken(struct vring *r, uint16_t desc, const char *why)
 {
 	r->fault = why;
@@ -119,7 +103,7 @@ static enum vring_pop broken(struct vring *r, uint16_t desc, const char *why)
 static struct vring_desc ring_desc(const struct vring *r, uint16_t index)
 {
 	struct vring_desc d;
-	const volatile uint64_t *p = area_at(&r->desc, 16u * index); /* two loads, never repeated by the compiler */
+	const volatile uint64_t *p = vring_area_at(&r->desc, 16u * index); /* two loads, never repeated by the compiler */
 	uint64_t word[2] = {p[0], p[1]};
 	memcpy(&d, word, sizeof(d));
 	return d;
@@ -207,6 +191,15 @@ enum vring_pop vring_pop(struct vring *r, struct vring_chain *c, struct hv_seg *
 	return got;
 }
 
+uint8_t *vring_buffer(struct vring *r, uint64_t gpa, uint32_t len)
+{
+	if (gpa - r->extent.gpa >= r->extent.bytes && !gmem_extent_of(r->gmem, GPA(gpa), &r->extent))
+		return NULL;
+	uint64_t in_extent = gpa - r->extent.gpa;
+	return len <= r->extent.bytes - in_extent ? r->extent.host + in_extent : NULL;
+}
+_Static_assert(VRING_BUFFER_MAX < GMEM_UNIT, "no extent is smaller");
+
 void vring_unpop(struct vring *r, unsigned n)
 {
 	r->next_avail = (uint16_t)(r->next_avail - n);
@@ -255,7 +248,7 @@ static void mark_bursts(struct vring *r)
 	if (!gmem_is_logged(r->gmem))
 		return;
 	for (uint16_t i = r->published; i != r->next_used; i++)
-		mark_chain(r, (uint16_t)*(const uint32_t *)area_at(&r->used, 4 + 8u * (i & (r->config.size - 1u))));
+		mark_chain(r, (uint16_t) * (const uint32_t *)vring_area_at(&r->used, 4 + 8u * (i & (r->config.size - 1u))));
 }
 
 static void mark_used(struct vring *r)
@@ -268,8 +261,8 @@ void vring_push(struct vring *r, uint16_t head, uint32_t written)
 	if (gmem_is_logged(r->gmem))
 		mark_chain(r, head);
 	uint32_t offset = 4 + 8u * (r->next_used & (r->config.size - 1u));
-	__atomic_store_n((uint32_t *)area_at(&r->used, offset), head, __ATOMIC_RELAXED);
-	__atomic_store_n((uint32_t *)area_at(&r->used, offset + 4), written, __ATOMIC_RELAXED);
+	__atomic_store_n((uint32_t *)vring_area_at(&r->used, offset), head, __ATOMIC_RELAXED);
+	__atomic_store_n((uint32_t *)vring_area_at(&r->used, offset + 4), written, __ATOMIC_RELAXED);
 	r->next_used++;
 }
 
@@ -286,7 +279,7 @@ bool vring_publish(struct vring *r)
 		return false;
 	if (r->unmarked)
 		mark_bursts(r);
-	__atomic_store_n((uint16_t *)area_at(&r->used, 2), r->next_used, __ATOMIC_RELEASE);
+	__atomic_store_n((uint16_t *)vring_area_at(&r->used, 2), r->next_used, __ATOMIC_RELEASE);
 	r->published = r->next_used;
 	mark_used(r);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);

@@ -26,7 +26,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { MACS_MAX = 16000, VLANS = 4, PORTS_MAX = 128, RX_BACKLOG = 16, NICS_MAX = 4, NIC_BUFFER = 1536, NIC_HEADER = 12 };
+enum { MACS_MAX = 16000, VLANS = 4, PORTS_MAX = 128, RX_BACKLOG = 16, NICS_MAX = 4, NIC_BUFFER = 2048, NIC_HEADER = 12 };
 
 struct port {
 	struct vsw_vmk_port *vmk;
@@ -196,8 +196,10 @@ enum { RX, TX };
 static void nic_buffers(struct nic *nic, unsigned q)
 {
 	struct queue *queue = &nic->dev.queues[q];
+	uint64_t bytes = (uint64_t)queue->size * NIC_BUFFER;
 
-	nic->buffers[q] = ram_alloc((uint64_t)queue->size * NIC_BUFFER);
+	guest.next_free = HV_ALIGN_UP(guest.next_free, bytes); /* in one unit of guest memory */
+	nic->buffers[q] = ram_alloc(bytes);
 	for (unsigned i = 0; i < queue->size; i++)
 		desc_write(queue->desc, i, nic->buffers[q] + i * NIC_BUFFER, NIC_BUFFER, q == RX ? 2 : 0, 0);
 	for (unsigned i = 0; q == RX && i < queue->size; i++)
@@ -262,7 +264,8 @@ static void nics_start(void)
 			uint8_t *f = ram(nic->buffers[TX] + k * NIC_BUFFER, NIC_BUFFER);
 
 			memset(f, 0, NIC_BUFFER);
-			header(f + NIC_HEADER, local_mac((i + 1) % b.ports), local_mac(i), 0);
+			header(f + NIC_HEADER, local_mac((i + 1 + k % (b.ports - 1)) % b.ports), local_mac(i),
+				0); /* to the others in turn */
 		}
 	}
 }

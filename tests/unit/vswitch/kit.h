@@ -31,6 +31,7 @@ struct guest {
 	struct netport_client client;
 	unsigned room; /* frames it takes in all */
 	unsigned count, flushes;
+	unsigned direct; /* of those: without an mbuf */
 	struct received in[INBOX];
 };
 

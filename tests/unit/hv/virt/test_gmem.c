@@ -56,6 +56,26 @@ static void segments_cover_exactly(void **state)
 		assert_int_equal(gmem_segs(m, GPA(GMEM_UNIT - 10), 20, false, s, 1), -E2BIG);
 }
 
+/* Each byte of RAM is in one extent, which maps it where the unit's table does; adjacent extents are not adjacent in the host. */
+static void extents_cover_exactly(void **state)
+{
+	struct gmem_extent e, last = {0};
+	for (uint64_t gpa = 0; gpa < 3 * GMEM_UNIT; gpa += e.bytes) {
+		assert_true(gmem_extent_of(m, GPA(gpa), &e));
+		assert_int_equal(e.gpa, gpa);
+		assert_true(e.bytes >= GMEM_UNIT && e.bytes % GMEM_UNIT == 0);
+		assert_true(!gpa || e.host != last.host + last.bytes);
+		for (uint64_t at = 0; at < e.bytes; at += GMEM_UNIT)
+			assert_ptr_equal(e.host + at, gmem_unit(m, GPA(gpa + at)));
+		last = e;
+		assert_true(gmem_extent_of(m, GPA(gpa + e.bytes - 1), &e));
+		assert_int_equal(e.gpa, gpa);
+	}
+	assert_false(gmem_extent_of(m, GPA(3 * GMEM_UNIT), &e));
+	assert_false(gmem_extent_of(m, GPA(GMEM_HIGH), &e));
+	assert_false(gmem_extent_of(m, GPA(~0ull), &e));
+}
+
 static void every_failed_allocation_undoes(void **state)
 {
 	struct gmem *x;
@@ -78,6 +98,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(reads_what_was_written_across_units, setup, teardown),
 		cmocka_unit_test_setup_teardown(refuses_what_is_not_ram, setup, teardown),
 		cmocka_unit_test_setup_teardown(segments_cover_exactly, setup, teardown),
+		cmocka_unit_test_setup_teardown(extents_cover_exactly, setup, teardown),
 		cmocka_unit_test_setup_teardown(every_failed_allocation_undoes, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

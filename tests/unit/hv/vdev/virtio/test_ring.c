@@ -329,11 +329,154 @@ static void arming_shows_and_looks_again(void **state)
 	assert_false(vring_arm(&ring, true));
 }
 
+/* ---- bursts ---- */
+
+/* What a burst sees of one chain: length of the buffer, 0 when it leaves it to vring_pop. */
+static uint32_t look(bool write, uint32_t least, uint32_t more, struct vring_one *one)
+{
+	struct vring_burst b;
+	assert_int_equal(vring_burst_begin(&ring, &b, 32), 1);
+	return vring_look(&ring, &b, 0, write, least, more, one) ? one->len : 0;
+}
+
+static void a_burst_takes_usual_chains_only(void **state)
+{
+	static const struct {
+		uint64_t gpa;
+		uint32_t len;
+		uint16_t flags;
+		bool write, taken;
+	} cases[] = {
+		{DATA, 100, 0, false, true},
+		{DATA, 200, WRITE, true, true},
+		{DATA, 60, 0, false, true},
+		{DATA, 59, 0, false, false},
+		{DATA, 1060, 0, false, true},
+		{DATA, 1061, 0, false, false},
+		{DATA, 0, 0, false, false},
+		{DATA, ~0u, 0, false, false},
+		{DATA, 100, NEXT, false, false},
+		{DATA, 100, INDIRECT, false, false},
+		{DATA, 100, WRITE, false, false},
+		{DATA, 100, 0, true, false},
+		{DATA, 100, WRITE | NEXT, true, false},
+		{DATA, 59, WRITE | NEXT, true, false}, /* length and flags are not one number */
+		{DATA, 100, WRITE | INDIRECT, true, false},
+		{DATA, 100, 8, false, false},
+		{RAM - 100, 100, 0, false, true},
+		{RAM - 99, 100, 0, false, false},
+		{RAM, 100, 0, false, false},
+		{0, 100, WRITE, true, true},
+		{~0ull - 50, 100, 0, false, false},
+		{~0ull << 32, 100, 0, false, false},
+		{0xfee00000, 100, WRITE, true, false},
+	};
+	struct vring_one one;
+	for (unsigned pass = 0; pass < 2; pass++) /* in the second the extent used last is that of the end */
+		for (unsigned i = 0; i < HV_ARRAY_LEN(cases); i++) {
+			put(AVAIL + 2, 0, 2);
+			assert_int_equal(start(false, true), 0);
+			if (pass)
+				assert_true(gmem_extent_of(gmem, GPA(RAM - 1), &ring.extent));
+			desc(DESC, 5, cases[i].gpa, cases[i].len, cases[i].flags, 0xffff);
+			offer(5);
+			if (look(cases[i].write, 60, 1000, &one) != (cases[i].taken ? cases[i].len : 0))
+				fail_msg("case %u", i);
+			if (!cases[i].taken)
+				continue;
+			assert_int_equal(one.head, 5);
+			assert_ptr_equal(one.base, at(cases[i].gpa, cases[i].len));
+		}
+}
+
+/* A buffer over the end of an extent is in two pieces of host memory: not for a burst, but for vring_pop. */
+static void a_burst_leaves_buffers_in_two_pieces(void **state)
+{
+	struct gmem_extent first;
+	struct vring_one one;
+	assert_true(gmem_extent_of(gmem, GPA(0), &first));
+	if (first.bytes == RAM)
+		skip(); /* the two units happen to be adjacent */
+	for (uint32_t before = 1; before < 100; before += 49) {
+		put(AVAIL + 2, 0, 2);
+		assert_int_equal(start(false, false), 0);
+		desc(DESC, 0, first.bytes - before, 100, 0, 0);
+		offer(0);
+		assert_int_equal(look(false, 60, 1000, &one), 0);
+		assert_int_equal(pop(), VRING_CHAIN);
+		assert_int_equal(chain.out_segs, 2);
+	}
+}
+
+static void a_burst_goes_to_the_rings_end(void **state)
+{
+	struct vring_config c = {.size = SIZE, .desc = DESC, .driver = AVAIL, .device = USED};
+	struct vring_burst b;
+	struct vring_one one;
+	assert_int_equal(vring_start(&ring, gmem, &c, 0xfffd, 0xfffd), 0);
+	put(AVAIL + 2, 0xfffd, 2);
+	assert_int_equal(vring_burst_begin(&ring, &b, 32), 0);
+	avail_idx = 0xfffd;
+	for (uint16_t i = 0; i < 6; i++) {
+		desc(DESC, i, DATA + 128 * i, 64u + i, 0, 0);
+		offer(i);
+	}
+	for (unsigned done = 0, n; done < 6; done += n) {
+		n = vring_burst_begin(&ring, &b, done ? 2 : 32);
+		assert_int_equal(n, done == 0 ? 3 : done == 3 ? 2 : 1);
+		for (unsigned i = 0; i < n; i++) {
+			assert_true(vring_look(&ring, &b, i, false, 60, 1000, &one));
+			assert_int_equal(one.len, 64 + done + i);
+			if (i % 2)
+				vring_answer(&b, i, one.head, 7);
+			else
+				vring_answer_read(&b, i, one.head);
+		}
+		vring_took(&ring, n);
+		assert_false(vring_is_idle(&ring));
+		vring_answered(&ring, n);
+		assert_true(vring_is_idle(&ring));
+	}
+	assert_int_equal(get16(USED + 2), 0);
+	assert_true(vring_publish(&ring));
+	assert_int_equal(get16(USED + 2), 3);
+	for (unsigned i = 0; i < 6; i++) {
+		uint64_t entry = USED + 4 + 8 * ((0xfffdu + i) % SIZE);
+		assert_int_equal(get16(entry), i);
+		assert_int_equal(get16(entry + 4), i == 1 || i == 4 ? 7 : 0);
+		assert_int_equal(get16(entry + 2) | get16(entry + 6), 0);
+	}
+}
+
+static void no_burst_of_a_ring_that_is_not_fit(void **state)
+{
+	struct vring_burst b;
+	struct vring_one one;
+	assert_int_equal(start(false, false), 0);
+	put(AVAIL + 2, SIZE + 1, 2); /* ahead by more than the queue */
+	assert_int_equal(vring_burst_begin(&ring, &b, 32), 0);
+	put(AVAIL + 2, 0, 2);
+	desc(DESC, 0, DATA, 100, 0, 0);
+	offer(SIZE); /* a head beyond the table */
+	assert_int_equal(look(false, 60, 1000, &one), 0);
+	assert_int_equal(pop(), VRING_BROKEN);
+	vring_stop(&ring);
+	assert_int_equal(vring_burst_begin(&ring, &b, 32), 0);
+	avail_at = GMEM_UNIT - 8; /* an area in two pieces */
+	assert_int_equal(start(false, false), 0);
+	put(avail_at + 2, 0, 2);
+	offer(0);
+	assert_int_equal(vring_burst_begin(&ring, &b, 32), ring.flat ? 1 : 0);
+	assert_int_equal(pop(), VRING_CHAIN);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {T(a_chain_arrives_whole), T(a_buffer_across_host_pieces), T(a_ring_across_host_pieces),
-		T(indirect_tables), T(what_the_device_writes_is_dirty), T(too_many_pieces_is_not_broken), T(hostile_chains_are_named), T(hostile_heads_and_indices),
-		T(hostile_ring_addresses), T(event_index_decides_interrupts), T(arming_shows_and_looks_again)};
+		T(indirect_tables), T(what_the_device_writes_is_dirty), T(too_many_pieces_is_not_broken), T(hostile_chains_are_named),
+		T(hostile_heads_and_indices), T(hostile_ring_addresses), T(event_index_decides_interrupts), T(arming_shows_and_looks_again),
+		T(a_burst_takes_usual_chains_only), T(a_burst_leaves_buffers_in_two_pieces), T(a_burst_goes_to_the_rings_end),
+		T(no_burst_of_a_ring_that_is_not_fit)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
