@@ -11,7 +11,8 @@
  *
  *   frame -> [queue empty, tokens] -> goes on
  *         -> [else, room]          -> waits -> timer: tokens -> goes on behind the filter
- *         -> [else]                -> dropped
+ *                                           -> the port is unplugged, or goes to other VLANs -> dropped (port-gone)
+ *         -> [else]                -> dropped (shaped)
  *
  * Bytes are those of frames as a wire would have them, without FCS and tag: a TSO frame counts the headers of all its segments.
  *
@@ -286,7 +287,7 @@ static void clear(struct vsw_shaper *s)
 		return;
 	hv_timer_cancel(&s->timer);
 	while (s->head != s->tail)
-		vsw_drop(s->port, VSW_DROP_SHAPED, dequeue(s));
+		vsw_drop(s->port, VSW_DROP_PORT_GONE, dequeue(s));
 }
 
 void vsw_shape_clear(struct vsw_port *p)

@@ -253,6 +253,32 @@ static void a_nic_moves_to_another_port_group(void **state)
 	assert_int_equal(passes(a, c), 1);
 }
 
+/* What waits in its shaper belongs to the VLAN that it leaves. */
+static void a_nic_that_moves_loses_what_waits(void **state)
+{
+	struct guest *a = kit_guest(PG_WEB, mac_a, 0), *b = kit_guest(PG_WEB, mac_b, 0);
+	struct vsw_port_config own = {.has_egress = true, .egress = {.average_kbps = 8, .burst_bytes = 1514}};
+	struct vsw_placement placement = {place, (void *)"mover"};
+	struct vsw_change *change;
+
+	snprintf(kit_port(b)->name, sizeof(kit_port(b)->name), "mover");
+	vsw_guest_port_apply(b->np, &own);
+	for (unsigned i = 0; i < 5; i++)
+		kit_send(a, frame, kit_eth(frame, mac_b, mac_a, 0x0800, 1500), 1514, NULL);
+	assert_int_equal(b->count, 1);
+	begin();
+	place_index = PG_WEB;
+	assert_int_equal(vsw_change_prepare(kit_vsw, &wanted, &placement, &why, &change), 0);
+	vsw_change_commit(change); /* it stays, and so do they */
+	assert_int_equal(kit_port(b)->count.drops, 0);
+	place_index = PG_DB;
+	assert_int_equal(vsw_change_prepare(kit_vsw, &wanted, &placement, &why, &change), 0);
+	vsw_change_commit(change);
+	assert_int_equal(kit_drops(b, VSW_DROP_PORT_GONE), 4);
+	assert_int_equal(kit_port(b)->count.drops, 4);
+	assert_int_equal(b->count, 1);
+}
+
 static void policies_change_for_running_guests(void **state)
 {
 	struct guest *a = kit_guest(PG_WEB, mac_a, 0), *b = kit_guest(PG_WEB, mac_b, 0), *c = kit_guest(PG_WEB, mac_c, 0);
@@ -541,6 +567,7 @@ int main(void)
 		TEST(other_flows_lose_nothing),
 		TEST(a_trunk_that_grows_keeps_what_it_learned),
 		TEST(a_nic_moves_to_another_port_group),
+		TEST(a_nic_that_moves_loses_what_waits),
 		TEST(policies_change_for_running_guests),
 		TEST(uplinks_change_places),
 		TEST(an_uplink_and_a_port_group_go_to_a_new_vswitch),

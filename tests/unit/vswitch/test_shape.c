@@ -118,6 +118,7 @@ static void all_queues_together_are_bounded(void **state)
 {
 	uint8_t mac[6] = {0x52, 0x54, 0, 0, 1, 0};
 	uint64_t waiting = 0;
+	struct vsw_counters before, after;
 	struct guest *g[8];
 
 	for (unsigned i = 0; i < 8; i++) {
@@ -130,7 +131,14 @@ static void all_queues_together_are_bounded(void **state)
 	}
 	assert_int_equal(waiting, 1024);
 	assert_int_equal(kit_vsw->shaped_mbufs, 1024);
+	vsw_total(kit_vsw, &before);
+	waiting = kit_port(g[0])->count.in_shaped;
 	vsw_guest_port_destroy(g[0]->np); /* with its queue */
+	vsw_total(kit_vsw, &after);
+	assert_true(waiting > 0);
+	assert_int_equal(after.drop[VSW_DROP_PORT_GONE] - before.drop[VSW_DROP_PORT_GONE], waiting);
+	assert_int_equal(after.drop[VSW_DROP_SHAPED], before.drop[VSW_DROP_SHAPED]);
+	assert_int_equal(after.drops - before.drops, waiting);
 	assert_int_equal(vsw_guest_port_create(kit_vsw, PG_WEB, "again", mac_c, &g[0]->np), 0);
 	assert_true(kit_vsw->shaped_mbufs < 1024);
 	pass_ms(100);

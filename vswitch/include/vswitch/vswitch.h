@@ -155,6 +155,7 @@ int vsw_apply(struct vsw *v, const struct vsw_config *config, struct vsw_refusal
 	X(TX_FULL, "tx-full", "uplink's transmit queue is full")                                                                           \
 	X(TX_REFUSED, "tx-refused", "uplink's driver refused the frame")                                                                   \
 	X(SHAPED, "shaped", "over the port's rate, and its queue is full")                                                                 \
+	X(PORT_GONE, "port-gone", "waited in the shaper of a port that was unplugged or went to another VLAN")                             \
 	X(STORM_BROADCAST, "storm-broadcast", "more broadcast frames a second than the port may send")                                     \
 	X(STORM_MULTICAST, "storm-multicast", "more multicast frames a second than the port may send")                                     \
 	X(STORM_UNKNOWN, "storm-unknown-unicast", "more frames to unknown addresses a second than the port may send")                      \
