@@ -165,8 +165,7 @@ static const struct config_field teaming_fields[] = {
 		PRESENT(struct vsw_teaming_config, has_notify_switches),
 		.initial = true,
 		.doc = "When ports change to another uplink, tell the physical switches by RARP broadcasts behind which port their MAC "
-		       "addresses "
-		       "are now.",
+		       "addresses are now, and ask the guests to report their multicast groups there.",
 		.example = "true"},
 };
 OBJECT(teaming_object, "teaming", teaming_fields);

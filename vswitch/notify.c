@@ -1,12 +1,15 @@
 /*
  * Tells physical switches, after ports got another uplink, behind which of their ports our MAC addresses are now: for each address of such
  * a guest or vmk, or learned at it, a RARP request (RFC 903) with that source, broadcast on the address's VLAN. Nobody answers it, it
- * carries no IP address, and switches learn from it at once instead of waiting for the guest to send.
+ * carries no IP address, and switches learn from it at once instead of waiting for the guest to send. Then asks the guests of these ports
+ * what multicast groups they have joined (query.c), as switches that snoop must hear that there, too.
  *
- * Owner: the switch's core. States of a vSwitch: idle -> notifying (a cursor walks the MAC table, a burst every NOTIFY_NS, so that neither
- * the core nor the uplink's queue is flooded) -> idle. Another failover starts over.
+ * Owner: the switch's core. States of a vSwitch, a burst every NOTIFY_NS, so that neither the core nor the uplink's queue is flooded:
+ *
+ *   idle --a port moved--> announcing (a cursor walks the MAC table) --end--> asking (it walks the ports) --end--> idle
+ *                              ^------------------------- another port moved -------------------'
  */
-#include "switch.h"
+#include "query.h"
 
 #include <string.h>
 
@@ -78,7 +81,8 @@ next_slot:
 	return VSW_DOMAIN_NONE;
 }
 
-static void notify_step(struct vsw_switch *sw)
+/* Returns how many frames were sent: VSW_BURST, or fewer when the MAC table is at its end. */
+static unsigned announce_addresses(struct vsw_switch *sw)
 {
 	const struct vsw_port *p;
 	unsigned n = 0;
@@ -94,7 +98,52 @@ static void notify_step(struct vsw_switch *sw)
 		uplink->deliver(uplink, &m, 1, 0);
 		n++;
 	}
-	sw->notifying = sw->notify_slot < FDB_TABLE;
+	return n;
+}
+
+/* The domain to ask the cursor's port in next, moving the cursor; VSW_DOMAIN_NONE: none, look at the next port. */
+static uint16_t next_question(struct vsw_switch *sw, struct vsw_port **port)
+{
+	struct vsw_port *p = sw->v->ports[sw->notify_port];
+
+	*port = p;
+	if (!p || p->sw != sw || p->kind != VSW_PORT_GUEST || !p->moved)
+		goto next_port;
+	if (!(p->flags & VSW_PF_TRUNK)) {
+		sw->notify_port++;
+		return p->domain;
+	}
+	while (sw->notify_vlan <= VSW_VLAN_MAX) {
+		uint16_t vlan = (uint16_t)sw->notify_vlan++;
+
+		if (vsw_vlan_in(&p->used, vlan))
+			return sw->domain_of[vlan];
+	}
+next_port:
+	sw->notify_vlan = 0;
+	sw->notify_port++;
+	return VSW_DOMAIN_NONE;
+}
+
+static void ask_members(struct vsw_switch *sw, unsigned n)
+{
+	struct vsw_port *p;
+
+	while (n < VSW_BURST && sw->notify_port < sw->v->port_count) {
+		uint16_t domain = next_question(sw, &p);
+
+		if (domain != VSW_DOMAIN_NONE)
+			n += vsw_query_port(p, domain);
+	}
+}
+
+static void notify_step(struct vsw_switch *sw)
+{
+	unsigned n = announce_addresses(sw);
+
+	if (sw->notify_slot == FDB_TABLE)
+		ask_members(sw, n);
+	sw->notifying = sw->notify_slot < FDB_TABLE || sw->notify_port < sw->v->port_count;
 	for (unsigned i = 0; !sw->notifying && i < sw->v->port_count; i++) {
 		if (sw->v->ports[i] && sw->v->ports[i]->sw == sw)
 			sw->v->ports[i]->moved = false;
@@ -122,6 +171,7 @@ void vsw_notify_begin(struct vsw_switch *sw)
 	sw->notifying = true;
 	sw->notify_slot = 0;
 	sw->notify_vlan = 0;
+	sw->notify_port = 0;
 	hv_timer_arm(&sw->v->notify, hv_now_ns() + NOTIFY_NS);
 }
 

@@ -236,8 +236,8 @@ struct vsw_switch {
 	const struct vsw_switch_config *config;
 	struct fdb fdb;
 	uint16_t mtu;
-	bool notifying; /* RARPs are being sent: next slot of the MAC table, next VLAN of a trunk port */
-	uint32_t notify_slot, notify_vlan;
+	bool notifying; /* RARPs are being sent, guests asked: next slot of the MAC table, then port, next VLAN of a trunk port */
+	uint32_t notify_slot, notify_port, notify_vlan;
 	unsigned watchers;    /* memberships of promiscuous ports: while there are any, no frame takes the short path */
 	unsigned trunk_ports; /* ports whose MAC is in the MAC table under VSW_DOMAIN_TRUNK */
 	bool learns_local;    /* some port has or had VSW_PF_FORGED: addresses may have been learned at it */

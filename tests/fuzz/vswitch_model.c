@@ -420,6 +420,17 @@ static bool is_announcement(const uint8_t *f) /* RARP (notify.c) */
 	return type[0] == 0x80 && type[1] == 0x35;
 }
 
+/* A membership query of the switch's own (query.c): IPv4 from 0.0.0.0, IPv6 from the highest link-local address. */
+static bool is_query(const uint8_t *f, uint32_t len)
+{
+	static const uint8_t none[4], highest[8] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+	const uint8_t *ip = vlan_tagged(f) ? f + 18 : f + 14;
+
+	if (len >= 60 && !memcmp(f, (uint8_t[]){1, 0, 0x5e, 0, 0, 1}, 6))
+		return ip[0] == 0x46 && ip[9] == 2 && !memcmp(ip + 12, none, 4) && ip[24] == 0x11;
+	return len >= 90 && !memcmp(f, (uint8_t[]){0x33, 0x33, 0, 0, 0, 1}, 6) && !memcmp(ip + 16, highest, 8) && ip[48] == 130;
+}
+
 void model_received(unsigned nic, const uint8_t *f, uint32_t len, bool large)
 {
 	struct model_nic *n = &model.nics[nic];
@@ -427,6 +438,10 @@ void model_received(unsigned nic, const uint8_t *f, uint32_t len, bool large)
 	struct record *r;
 
 	model.got++;
+	if (is_query(f, len)) {
+		CHECK(n->plugged && (!vlan_tagged(f) || (g->trunk_count && receives(g, tag_vlan(f)))));
+		return;
+	}
 	n->shaped_bytes += len;
 	if (n->shaped_since) {
 		const struct vsw_shaping_config *s = egress_of(nic);
