@@ -15,7 +15,6 @@
 
 #define CHUNK 720u /* bytes of a line, before base64: the host's lines have 1023 bytes */
 #define SECRET_MAX 4096u
-#define WAIT_S 3.0
 #define BEGIN_TRIES 8u
 #define TRIES 10u
 #define APPLY_TRIES 20u
@@ -245,16 +244,6 @@ static void give_up(struct sender *s)
 	free(line);
 }
 
-/* --wait SECONDS. 0: not a number of use. */
-static unsigned wait_ms(const char *text)
-{
-	char *end = NULL;
-	double seconds = text ? strtod(text, &end) : WAIT_S;
-	if (text && (end == text || *end))
-		return 0;
-	return seconds >= 0.01 && seconds <= 3600 ? (unsigned)(seconds * 1000) : 0;
-}
-
 int command_apply(const struct arguments *arguments)
 {
 	struct sender s = {.progress = isatty(STDERR_FILENO) && !arguments->values[OPTION_JSON], .console = {.fd = -1}};
@@ -262,12 +251,9 @@ int command_apply(const struct arguments *arguments)
 		fprintf(stderr, "berth: apply needs --console PATH\nTry: berth apply --help\n");
 		return EXIT_USAGE;
 	}
-	s.wait_ms = wait_ms(arguments->values[OPTION_WAIT]);
-	if (!s.wait_ms) {
-		fprintf(stderr, "berth: --wait takes seconds, 0.01 to 3600, not \"%s\"\nTry: berth apply --help\n",
-			arguments->values[OPTION_WAIT]);
+	s.wait_ms = console_wait_ms(arguments->values[OPTION_WAIT]);
+	if (!s.wait_ms)
 		return EXIT_USAGE;
-	}
 	struct host_file *host = must_calloc(1, sizeof(*host));
 	int result = host_file_load(host, arguments, true);
 	problems_print(&host->problems);

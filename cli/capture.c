@@ -10,7 +10,6 @@
 #include <string.h>
 #include <time.h>
 
-#define WAIT_MS 3000
 #define TRIES 5
 #define FRAME_MAX (1u << 17)
 
@@ -19,7 +18,8 @@ struct capture {
 	const char *session;
 	struct pcapng out;
 	uint64_t next, missed, count;
-	uint32_t offset; /* of the frame `next`: what is here already */
+	uint32_t offset;  /* of the frame `next`: what is here already */
+	unsigned wait_ms; /* for an answer */
 	uint8_t frame[FRAME_MAX];
 };
 
@@ -121,7 +121,7 @@ static int fetch(struct capture *c)
 	int result = EXIT_OK;
 	while (result == EXIT_OK && c->next < until) {
 		char *line = must_printf("capture %s %llu %u", c->session, (unsigned long long)c->next, c->offset);
-		yyjson_doc *doc = console_ask_event(&c->console, line, "capture", WAIT_MS, TRIES, &result);
+		yyjson_doc *doc = console_ask_event(&c->console, line, "capture", c->wait_ms, TRIES, &result);
 		free(line);
 		if (!doc)
 			return result;
@@ -141,7 +141,10 @@ int command_capture(const struct arguments *arguments)
 	int result = EXIT_USAGE;
 	c->session = arguments->operand;
 	c->console.fd = -1;
-	if (!arguments->values[OPTION_CONSOLE] || !path) {
+	c->wait_ms = console_wait_ms(arguments->values[OPTION_WAIT]);
+	if (!c->wait_ms) {
+		/* said */
+	} else if (!arguments->values[OPTION_CONSOLE] || !path) {
 		fprintf(stderr, "berth: capture needs --console PATH and -o OUT.pcapng\nTry: berth capture --help\n");
 	} else if (!(file = fopen(path, "w")) || !pcapng_begin(&c->out, file, "berth capture")) {
 		fprintf(stderr, "berth: %s cannot be written: %s\n", path, strerror(errno));

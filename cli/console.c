@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -19,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define WAIT_S 3.0
 #define MAX_LINE (16u << 20) /* counters of a large host are long */
 
 static int open_socket(const char *path)
@@ -77,6 +79,16 @@ void console_close(struct console *c)
 		close(c->fd);
 	free(c->buffer);
 	*c = (struct console){.fd = -1};
+}
+
+unsigned console_wait_ms(const char *text)
+{
+	char *end = NULL;
+	double seconds = text ? strtod(text, &end) : WAIT_S;
+	if (seconds >= 0.01 && seconds <= 3600 && (!text || (end != text && !*end)))
+		return (unsigned)(seconds * 1000);
+	fprintf(stderr, "berth: --wait takes seconds, 0.01 to 3600, not \"%s\"\n", text);
+	return 0;
 }
 
 static int64_t now_ms(void)
@@ -156,8 +168,8 @@ uint32_t console_crc32(const uint8_t *bytes, size_t len)
 	return ~crc;
 }
 
-/* A "config" event of our transfer that arrived as it was sent, or NULL. It begins with the CRC of what stands behind that. */
-static yyjson_doc *parse_event(const char *line, uint32_t id)
+/* An event that arrived as it was sent, or NULL. It begins with the CRC of what stands behind that. */
+static yyjson_doc *parse_event(const char *line)
 {
 	static const char begin[] = "{\"crc\":\"01234567\",";
 	char wanted[sizeof(begin)];
@@ -166,31 +178,45 @@ static yyjson_doc *parse_event(const char *line, uint32_t id)
 		return NULL;
 	snprintf(wanted, sizeof(wanted), "{\"crc\":\"%08x\",",
 		console_crc32((const uint8_t *)line + sizeof(begin) - 1, len - sizeof(begin) + 1));
-	if (strncmp(line, wanted, sizeof(begin) - 1) != 0)
-		return NULL;
-	yyjson_doc *doc = yyjson_read(line, len, 0);
-	yyjson_val *root = yyjson_doc_get_root(doc), *number = yyjson_obj_get(root, "id");
-	if (yyjson_equals_str(yyjson_obj_get(root, "event"), "config") && yyjson_is_uint(number) && yyjson_get_uint(number) == id)
-		return doc;
-	yyjson_doc_free(doc);
-	return NULL;
+	return strncmp(line, wanted, sizeof(begin) - 1) ? NULL : yyjson_read(line, len, 0);
 }
 
-/* Waits for the answer to the line with this CRC. NULL: send again, or, with errno, give up. */
-static yyjson_doc *read_answer(struct console *c, uint32_t id, uint32_t crc, int64_t until)
+/* What a line has asked for. */
+struct question {
+	const char *event;
+	uint32_t id, crc;
+	bool asked; /* by "ask"; else it is a line of a transfer: one that arrives damaged is answered by "again" */
+};
+
+enum match { MATCH_NONE, MATCH_ANSWER, MATCH_DAMAGED };
+
+/* MATCH_DAMAGED: of our question, it seems, but of what became of it on its way. */
+static enum match match(yyjson_val *root, const struct question *q)
 {
-	char request[9], *text;
-	snprintf(request, sizeof(request), "%08x", crc);
+	yyjson_val *number = yyjson_obj_get(root, "id"), *event = yyjson_obj_get(root, "event");
+	char request[9];
+	snprintf(request, sizeof(request), "%08x", q->crc);
+	if (!yyjson_is_uint(number) || yyjson_get_uint(number) != q->id)
+		return MATCH_NONE;
+	if (!yyjson_equals_str(event, q->event) && !(q->asked && yyjson_equals_str(event, "error")))
+		return MATCH_NONE;
+	if (yyjson_equals_str(yyjson_obj_get(root, "request"), request))
+		return MATCH_ANSWER;
+	return q->asked || yyjson_equals_str(yyjson_obj_get(root, "state"), "again") ? MATCH_DAMAGED : MATCH_NONE;
+}
+
+/* Waits for the answer. NULL: send again, or, with errno, give up. */
+static yyjson_doc *read_answer(struct console *c, const struct question *q, int64_t until)
+{
+	char *text;
 	while ((text = read_line(c, until))) {
-		yyjson_doc *doc = parse_event(text, id);
-		yyjson_val *root = yyjson_doc_get_root(doc);
-		bool ours = yyjson_equals_str(yyjson_obj_get(root, "request"), request);
-		bool damaged = !ours && yyjson_equals_str(yyjson_obj_get(root, "state"), "again"); /* ours, it seems, on its way */
+		yyjson_doc *doc = parse_event(text);
+		enum match is = match(yyjson_doc_get_root(doc), q);
 		free(text);
-		if (ours)
+		if (is == MATCH_ANSWER)
 			return doc;
 		yyjson_doc_free(doc);
-		if (damaged) {
+		if (is == MATCH_DAMAGED) {
 			errno = 0;
 			return NULL;
 		}
@@ -206,7 +232,7 @@ static bool send_line(struct console *c, const char *line, int64_t until)
 
 yyjson_doc *console_ask(struct console *c, const char *arguments, uint32_t id, unsigned wait_ms, unsigned tries)
 {
-	uint32_t crc = console_crc32((const uint8_t *)arguments, strlen(arguments));
+	struct question q = {.event = "config", .id = id, .crc = console_crc32((const uint8_t *)arguments, strlen(arguments))};
 	char *line = must_printf("config %s", arguments);
 	yyjson_doc *doc = NULL;
 	int error = 0;
@@ -214,7 +240,7 @@ yyjson_doc *console_ask(struct console *c, const char *arguments, uint32_t id, u
 		int64_t until = now_ms() + wait_ms;
 		errno = 0;
 		if (send_line(c, line, until))
-			doc = read_answer(c, id, crc, until);
+			doc = read_answer(c, &q, until);
 		error = doc ? 0 : errno;
 	}
 	explicit_bzero(line, strlen(line)); /* it may be part of a secret */
@@ -225,29 +251,26 @@ yyjson_doc *console_ask(struct console *c, const char *arguments, uint32_t id, u
 
 /* ---- commands without a transfer ---- */
 
-/* The document of a line that is the event or an error, or NULL. */
-static yyjson_doc *parse_named(const char *line, const char *event)
+/* Numbers that no other sender's late answers have, hardly. */
+static uint32_t next_id(struct console *c)
 {
-	yyjson_doc *doc = yyjson_read(line, strlen(line), 0);
-	yyjson_val *name = yyjson_obj_get(yyjson_doc_get_root(doc), "event");
-	if (yyjson_equals_str(name, event) || yyjson_equals_str(name, "error"))
-		return doc;
-	yyjson_doc_free(doc);
-	return NULL;
+	if (!c->last_id && getrandom(&c->last_id, sizeof(c->last_id), 0) != sizeof(c->last_id))
+		c->last_id = (uint32_t)now_ms();
+	return ++c->last_id;
 }
 
-static yyjson_doc *wait_for_event(struct console *c, const char *line, const char *event, unsigned wait_ms)
+static yyjson_doc *ask_once(struct console *c, const char *command, const char *event, unsigned wait_ms)
 {
+	struct question q = {.event = event, .id = next_id(c), .asked = true};
+	char *arguments = must_printf("%u %s", q.id, command), *line = must_printf("ask %s", arguments);
 	int64_t until = now_ms() + wait_ms;
-	yyjson_doc *doc = NULL;
-	char *text;
+	q.crc = console_crc32((const uint8_t *)arguments, strlen(arguments));
 	errno = 0;
-	if (!send_line(c, line, until))
-		return NULL;
-	while (!doc && (text = read_line(c, until))) {
-		doc = parse_named(text, event);
-		free(text);
-	}
+	yyjson_doc *doc = send_line(c, line, until) ? read_answer(c, &q, until) : NULL;
+	int error = doc ? 0 : errno;
+	free(line);
+	free(arguments);
+	errno = error;
 	return doc;
 }
 
@@ -255,7 +278,8 @@ yyjson_doc *console_ask_event(struct console *c, const char *line, const char *e
 {
 	yyjson_doc *doc = NULL;
 	for (unsigned i = 0; i < tries && !doc && (!i || !errno); i++)
-		doc = wait_for_event(c, line, event, wait_ms);
+		doc = ask_once(c, line, event, wait_ms * (i + 1));
+	int error = errno;
 	yyjson_val *root = yyjson_doc_get_root(doc);
 	*result = EXIT_OK;
 	if (doc && !yyjson_equals_str(yyjson_obj_get(root, "event"), "error"))
@@ -263,8 +287,8 @@ yyjson_doc *console_ask_event(struct console *c, const char *line, const char *e
 	*result = EXIT_SYSTEM;
 	if (doc)
 		fprintf(stderr, "berth: the host says: %s\n", yyjson_get_str(yyjson_obj_get(root, "text")));
-	else if (errno)
-		fprintf(stderr, "berth: the console failed: %s\n", strerror(errno));
+	else if (error)
+		fprintf(stderr, "berth: the console failed: %s\n", strerror(error));
 	else
 		fprintf(stderr, "berth: the host does not answer on its control console\n"
 				"  hint: is this the host's second serial port, and does nobody else read it?\n");

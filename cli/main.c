@@ -107,7 +107,7 @@ const struct command commands[] = {
 			   "keeps the frames until newer ones overwrite them: the command can be repeated.",
 		.examples = "  berth capture --console /dev/ttyUSB0 span1 -o span1.pcapng\n"
 			    "  tshark -r span1.pcapng -T fields -e frame.interface_name -e ip.src -e ip.dst\n",
-		.options = OPTION(HELP) | OPTION(CONSOLE) | OPTION(PCAPNG),
+		.options = OPTION(HELP) | OPTION(CONSOLE) | OPTION(WAIT) | OPTION(PCAPNG),
 		.run = command_capture},
 	{.name = "trace",
 		.operand = "PORT",
@@ -120,7 +120,7 @@ const struct command commands[] = {
 			    "  berth trace --console /dev/ttyUSB0 uplink0 --describe 'dst=52:54:00:aa:00:01 vlan=20 ip=10.0.0.9>10.0.0.1 "
 			    "proto=tcp dport=80'\n"
 			    "  berth trace --console /dev/ttyUSB0 web1.nic0 --pcap span1.pcapng:17\n",
-		.options = OPTION(HELP) | OPTION(JSON) | OPTION(CONSOLE) | OPTION(FRAME) | OPTION(PCAP) | OPTION(DESCRIBE),
+		.options = OPTION(HELP) | OPTION(JSON) | OPTION(CONSOLE) | OPTION(WAIT) | OPTION(FRAME) | OPTION(PCAP) | OPTION(DESCRIBE),
 		.run = command_trace},
 	{.name = "schema",
 		.summary = "Print the JSON Schema of the configuration, for editors",

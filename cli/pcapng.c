@@ -32,7 +32,8 @@ struct block {
 
 static void put(struct block *b, const void *bytes, size_t len)
 {
-	memcpy(b->bytes + b->len, bytes, len);
+	if (len)
+		memcpy(b->bytes + b->len, bytes, len);
 	b->len += (uint32_t)len;
 }
 

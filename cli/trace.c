@@ -11,8 +11,6 @@
 #include <string.h>
 
 #define FRAME_MAX 9216u
-#define LINE_MAX_BYTES 1000u /* of the console's lines */
-#define WAIT_MS 3000
 #define TRIES 3
 
 struct frame {
@@ -94,9 +92,9 @@ static int make_frame(const struct arguments *arguments, struct frame *f)
 /* The console's line; bytes that have no room in it go as zeros: the switch does not look that far. */
 static char *make_line(const char *port, const struct frame *f)
 {
-	char *line = must_calloc(1, LINE_MAX_BYTES + 64);
-	size_t n = (size_t)snprintf(line, LINE_MAX_BYTES, "trace %.71s ", port);
-	for (uint32_t i = 0; i < f->head && n + 2 < LINE_MAX_BYTES - 8; i++)
+	char *line = must_calloc(1, CONSOLE_COMMAND_MAX + 64);
+	size_t n = (size_t)snprintf(line, CONSOLE_COMMAND_MAX, "trace %.71s ", port);
+	for (uint32_t i = 0; i < f->head && n + 2 < CONSOLE_COMMAND_MAX - 8; i++)
 		n += (size_t)sprintf(line + n, "%02x", f->bytes[i]);
 	sprintf(line + n, " %u", f->len);
 	return line;
@@ -127,12 +125,13 @@ int command_trace(const struct arguments *arguments)
 	struct frame *f = must_calloc(1, sizeof(*f));
 	struct console console = {.fd = -1};
 	yyjson_doc *doc = NULL;
-	int result = make_frame(arguments, f);
+	unsigned wait_ms = console_wait_ms(arguments->values[OPTION_WAIT]);
+	int result = wait_ms ? make_frame(arguments, f) : EXIT_USAGE;
 	if (result == EXIT_OK)
 		result = console_open(&console, arguments->values[OPTION_CONSOLE]);
 	if (result == EXIT_OK) {
 		char *line = make_line(arguments->operand, f);
-		doc = console_ask_event(&console, line, "trace", WAIT_MS, TRIES, &result);
+		doc = console_ask_event(&console, line, "trace", wait_ms, TRIES, &result);
 		free(line);
 	}
 	if (doc && arguments->values[OPTION_JSON]) {

@@ -1,9 +1,13 @@
 /*
  * The control console. A line is a command; every answer and event is one line of JSON. It is wired to a serial port that no network
  * reaches; its bytes are still checked: a line that is too long or unknown gets an error event and nothing else.
+ *
+ * Who must know which answer is to which question says `ask ID COMMAND`: what the command answers carries the number, the CRC of the line
+ * as it arrived, and its own CRC in front.
  */
 #include "control.h"
 #include "inventory.h"
+#include "transfer.h"
 
 #include <hv/host.h>
 #include <hv/log.h>
@@ -12,6 +16,8 @@
 #include <strings.h>
 
 #define CONTROL_LINE_MAX 1024
+#define CRC_FORMAT "{\"crc\":\"%08x\","
+#define CRC_MEMBER "{\"crc\":\"01234567\",\n"
 
 static struct {
 	struct hv_poller poller;
@@ -19,18 +25,53 @@ static struct {
 	char line[CONTROL_LINE_MAX];
 	size_t len;
 	bool overlong;
+	bool asked; /* an `ask` is carried out: */
+	uint32_t id, request;
 } control;
+
+/* text: a whole line, or NULL */
+static void write_line(const char *text, size_t len)
+{
+	if (text)
+		hv_control_write(text, len); /* whole or not at all */
+	else
+		log_error("control.answer", "an answer on the control console is lost: no memory, or its text is no UTF-8");
+}
+
+void control_answer(yyjson_mut_doc *doc, uint32_t request)
+{
+	yyjson_mut_val *root = doc ? yyjson_mut_doc_get_root(doc) : NULL;
+	char hex[9], *text, *line = NULL;
+	size_t len = 0;
+
+	hv_snprintf(hex, sizeof(hex), "%08x", request);
+	if (root)
+		yyjson_mut_obj_add_strcpy(doc, root, "request", hex);
+	text = doc ? yyjson_mut_write(doc, YYJSON_WRITE_NOFLAG, &len) : NULL;
+	if (text)
+		line = malloc(len + sizeof(CRC_MEMBER));
+	if (line)
+		len = (size_t)hv_snprintf(
+			line, len + sizeof(CRC_MEMBER), CRC_FORMAT "%s\n", transfer_crc32(0, (const uint8_t *)text + 1, len - 1), text + 1);
+	write_line(line, len);
+	free(line);
+	free(text);
+	yyjson_mut_doc_free(doc);
+}
 
 void control_send(yyjson_mut_doc *doc)
 {
 	size_t len = 0;
-	char *text = doc ? yyjson_mut_write(doc, YYJSON_WRITE_NEWLINE_AT_END, &len) : NULL;
+	char *text;
 
-	if (text) {
-		hv_control_write(text, len); /* whole or not at all */
-	} else {
-		log_error("control.answer", "an answer on the control console is lost: no memory, or its text is no UTF-8");
+	if (control.asked) {
+		if (doc)
+			yyjson_mut_obj_add_uint(doc, yyjson_mut_doc_get_root(doc), "id", control.id);
+		control_answer(doc, control.request);
+		return;
 	}
+	text = doc ? yyjson_mut_write(doc, YYJSON_WRITE_NEWLINE_AT_END, &len) : NULL;
+	write_line(text, len);
 	free(text);
 	yyjson_mut_doc_free(doc);
 }
@@ -200,6 +241,7 @@ static void command_trace(const char *args)
 	control_switch_trace(control.inv, args);
 }
 
+static void command_ask(const char *args);
 static void command_help(const char *args);
 
 static const struct {
@@ -222,6 +264,7 @@ static const struct {
 	{"capture", "capture SESSION [SEQUENCE [OFFSET]]: captured frames of a mirror session", command_capture, true},
 	{"uplinks", "uplinks: links, beacons, LACP, and who sends by which uplink", command_uplinks, true},
 	{"trace", "trace PORT HEX [LENGTH]: what would become of a frame from a port", command_trace, true},
+	{"ask", "ask ID COMMAND: the command, its answers marked with this number", command_ask, false},
 	{"help", "help: this list", command_help, false},
 };
 
@@ -247,6 +290,23 @@ static void control_run(const char *line)
 		return;
 	}
 	control_event_error("error", "unknown command; `help` lists them");
+}
+
+/* "ID COMMAND ..."; @pre all of the line */
+static void command_ask(const char *args)
+{
+	char *end;
+	unsigned long id = strtoul(args, &end, 10);
+
+	if (control.asked || end == args || *end != ' ' || args[0] < '0' || args[0] > '9' || id > UINT32_MAX) {
+		control_event_error("error", "ask ID COMMAND; `help` lists the commands");
+		return;
+	}
+	control.asked = true;
+	control.id = (uint32_t)id;
+	control.request = transfer_crc32(0, (const uint8_t *)args, strlen(args));
+	control_run(end + 1);
+	control.asked = false;
 }
 
 static void control_byte(char c)

@@ -8,6 +8,8 @@
 yyjson_mut_doc *control_event_new(const char *name);
 /* Writes the document as a line and frees it. NULL is reported. */
 void control_send(yyjson_mut_doc *doc);
+/* Likewise, with `request` (the CRC of the line that is answered) in it and its own CRC in front (docs/control-console.md). */
+void control_answer(yyjson_mut_doc *doc, uint32_t request);
 
 /* ---- control_listing.c: answers with lists of objects, {"event": EVENT, LIST: [{...}, ...], ...} ---- */
 

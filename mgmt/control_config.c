@@ -15,9 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CRC_FORMAT "{\"crc\":\"%08x\","
-#define CRC_MEMBER "{\"crc\":\"01234567\",\n"
-
 static struct {
 	struct transfer transfer;
 	struct hv_timer idle;
@@ -25,31 +22,6 @@ static struct {
 	uint32_t result_id;     /* of the transfer that was last applied or refused ... */
 	yyjson_mut_doc *result; /* ... and what came of it; NULL: none, or no memory to keep it */
 } config;
-
-/* As a line that begins with the CRC of the rest. Takes the document. */
-static void answer_document(yyjson_mut_doc *doc)
-{
-	yyjson_mut_val *root = doc ? yyjson_mut_doc_get_root(doc) : NULL;
-	char request[9], *text, *line = NULL;
-	size_t len = 0;
-
-	hv_snprintf(request, sizeof(request), "%08x", config.request);
-	if (root)
-		yyjson_mut_obj_add_str(doc, root, "request", request);
-	text = doc ? yyjson_mut_write(doc, YYJSON_WRITE_NOFLAG, &len) : NULL;
-	if (text)
-		line = malloc(len + sizeof(CRC_MEMBER));
-	if (line) {
-		len = (size_t)hv_snprintf(
-			line, len + sizeof(CRC_MEMBER), CRC_FORMAT "%s\n", transfer_crc32(0, (const uint8_t *)text + 1, len - 1), text + 1);
-		hv_control_write(line, len);
-	} else {
-		log_error("control.answer", "an answer on the control console is lost: no memory, or its text is no UTF-8");
-	}
-	free(line);
-	free(text);
-	yyjson_mut_doc_free(doc);
-}
 
 static void answer(uint32_t id, const struct transfer_answer *a)
 {
@@ -62,7 +34,7 @@ static void answer(uint32_t id, const struct transfer_answer *a)
 		yyjson_mut_obj_add_uint(doc, root, "offset", a->offset);
 		yyjson_mut_obj_add_str(doc, root, "text", a->text);
 	}
-	answer_document(doc);
+	control_answer(doc, config.request);
 }
 
 static void forget(struct hv_timer *t)
@@ -86,7 +58,7 @@ static void finish(struct inventory *inv, const char *line, bool only_check)
 	if (!transfer_number(&line, UINT32_MAX, &id) || *line) {
 		answer(0, &a);
 	} else if (!config.transfer.open && config.result && id == config.result_id) {
-		answer_document(yyjson_mut_doc_mut_copy(config.result, NULL));
+		control_answer(yyjson_mut_doc_mut_copy(config.result, NULL), config.request);
 	} else if (!transfer_complete(&config.transfer, id)) {
 		a.text = "the transfer of this number is not complete";
 		answer(id, &a);
@@ -97,7 +69,7 @@ static void finish(struct inventory *inv, const char *line, bool only_check)
 			keep_result(id, doc);
 			transfer_discard(&config.transfer);
 		}
-		answer_document(doc);
+		control_answer(doc, config.request);
 	}
 }
 

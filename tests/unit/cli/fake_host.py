@@ -1,4 +1,4 @@
-"""A host's control console as far as `config` goes, written from docs/control-console.md, on a UNIX socket; and a line to it that may be bad.
+"""A host's control console as far as `config` and `ask` go, written from docs/control-console.md, on a UNIX socket; and a line to it that may be bad.
 
 A line's faults are functions from bytes to what really goes over: `Line.requests` for each line that the client sends, `Line.answers` for each
 that the host sends.
@@ -19,9 +19,11 @@ def crc(data):
 
 
 class Host:
-    """What a host does with the lines that reach it. `verdict(config, parts)` is the answer to check and apply."""
+    """What a host does with the lines that reach it. `verdict(config, parts)` is the answer to check and apply, `commands[name](words)` what `ask` is
+    answered by: an object."""
 
-    def __init__(self, verdict=None):
+    def __init__(self, verdict=None, commands=None):
+        self.commands, self.asked = commands or {}, []
         self.verdict = verdict or (lambda config, parts: {"state": "applied", "changes": [], "problems": []})
         self.id, self.parts, self.result = None, [], None
         self.applied, self.checked, self.aborted, self.verbs = [], 0, 0, []
@@ -31,12 +33,28 @@ class Host:
         text = raw.decode("ascii", "replace")
         if not text:
             return []
+        if text.startswith("ask "):
+            return [self.ask(raw[len(b"ask "):], *text[len("ask "):].split(" "))]
         if not text.startswith("config "):
             return [json.dumps({"event": "error", "text": "unknown command; `help` lists them"}).encode() + b"\n"]
         arguments = text[len("config "):]
-        answer = {"event": "config", "request": crc(raw[len(b"config "):]), **self.config(arguments.split(" "))}
+        return [self.with_crc({"event": "config", "request": crc(raw[len(b"config "):]), **self.config(arguments.split(" "))})]
+
+    @staticmethod
+    def with_crc(answer):
         rest = json.dumps(answer).encode()[1:]
-        return [b'{"crc":"' + crc(rest).encode() + b'",' + rest + b"\n"]
+        return b'{"crc":"' + crc(rest).encode() + b'",' + rest + b"\n"
+
+    def ask(self, raw, number, command="", *words):
+        if not number.isdigit() or int(number) > 0xffffffff:
+            return json.dumps({"event": "error", "text": "ask ID COMMAND; `help` lists the commands"}).encode() + b"\n"
+        self.asked.append((command, *words))
+        run = self.commands.get(command, lambda *_: {"event": "error", "text": "unknown command; `help` lists them"})
+        try:
+            answer = run(*words)
+        except (TypeError, ValueError):
+            answer = {"event": "error", "text": "that is damaged"}
+        return self.with_crc({**answer, "id": int(number), "request": crc(raw)})
 
     def config(self, words):
         verb, number = words[0], int(words[1]) if len(words) > 1 and words[1].isdigit() else 0

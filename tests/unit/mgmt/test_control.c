@@ -37,6 +37,31 @@ static void list_has_the_states(void **state)
 		"{\"name\":\"three\",\"state\":\"failed\"}]}\n");
 }
 
+/* The CRC-32 of the line behind "ask ", and of all behind the first comma (computed by zlib). */
+static void ask_marks_the_answer(void **state)
+{
+	kit_vm("one");
+	kit_start();
+	assert_string_equal(kit_command("ask 7 list\n"), "{\"crc\":\"c7532f02\",\"event\":\"vms\",\"vms\":[{\"name\":\"one\",\"state\":"
+							 "\"running\"}],\"id\":7,\"request\":\"0cf09eb6\"}\n");
+	assert_string_equal(
+		kit_command("ask 4294967295 stop none\n"), "{\"crc\":\"79aa9e72\",\"event\":\"error\",\"text\":\"no VM of this name; "
+							   "`list` shows them\",\"id\":4294967295,\"request\":\"c77171ed\"}\n");
+	assert_string_equal(kit_command("list\n"), "{\"event\":\"vms\",\"vms\":[{\"name\":\"one\",\"state\":\"running\"}]}\n");
+}
+
+static void ask_needs_a_number_and_a_command(void **state)
+{
+	static const char *const bad[] = {
+		"ask\n", "ask 7\n", "ask x list\n", "ask -1 list\n", "ask 4294967296 list\n", "ask 7list\n", "ask  7 list\n"};
+
+	kit_start();
+	for (unsigned i = 0; i < HV_ARRAY_LEN(bad); i++)
+		assert_non_null(strstr(error_text(kit_command(bad[i])), "ask ID COMMAND"));
+	assert_non_null(strstr(kit_command("ask 7 ask 8 list\n"), "ask ID COMMAND"));
+	assert_string_equal(kit_command("ask 7 \n"), "");
+}
+
 static void input_reaches_the_vm_as_it_is(void **state)
 {
 	struct vm *vm;
@@ -117,7 +142,7 @@ static void unknown_commands(void **state)
 
 static void help_names_every_command(void **state)
 {
-	static const char *const names[] = {"stats", "list", "input", "stop", "macs", "uplinks", "drops", "trace", "help"};
+	static const char *const names[] = {"stats", "list", "input", "stop", "macs", "uplinks", "drops", "trace", "ask", "help"};
 	const char *text;
 
 	kit_start();
@@ -215,6 +240,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, kit_mgmt_setup, kit_mgmt_teardown)
 		T(list_has_the_states),
+		T(ask_marks_the_answer),
+		T(ask_needs_a_number_and_a_command),
 		T(input_reaches_the_vm_as_it_is),
 		T(dirty_log_of_a_vm),
 		T(input_that_does_not_fit_is_reported),
