@@ -168,7 +168,8 @@ def image_tests():
 
 def booted_tests():
     tests = [Test(f"guest/{n}", [str(ROOT / "tests/guest/run-one"), n], GUEST_USUAL_S, GUEST_LIMIT_S) for n in guest_programs.names()]
-    tests += [Test(f"guest-intel/{n}", [str(ROOT / "tests/guest/run-one"), n, "both"], 3 * GUEST_USUAL_S, GUEST_LIMIT_S) for n in guest_programs.names()]
+    tests += [Test(f"guest-intel/{n}", [str(ROOT / "tests/guest/run-one"), n, "both"], 3 * GUEST_USUAL_S, GUEST_LIMIT_S) for n in guest_programs.names()
+              if guest_programs.runs_on(n, "intel")]
     tests.append(Test("differential/generated", [str(ROOT / "tests/differential/run"), "--count", str(DIFFERENTIAL_PROGRAMS)], 150, 900))
     tests.append(Test("bench/exits", [str(ROOT / "tests/bench/run"), "exits", "--check"], 20, 300))
     for name, args, usual, limit in SYSTEM:

@@ -15,7 +15,7 @@ from . import BUILD, CACHE, ROOT, LabError
 from .archive import pack_tree
 
 Kind = collections.namedtuple("Kind", "name modules programs files")  # programs go to /bin; files: name -> text
-GUEST = Kind("guest", ["virtio_pci", "virtio_blk", "virtio_net", "virtio-rng", "macvlan", "8021q"], ["/usr/bin/fio", "/usr/bin/iperf3", "/bin/ip"], {})
+GUEST = Kind("guest", ["virtio_pci", "virtio_blk", "virtio_net", "virtio-rng", "macvlan", "8021q", "pktgen"], ["/usr/bin/fio", "/usr/bin/iperf3", "/bin/ip"], {})
 
 
 def _sh(*args, **kw):

@@ -25,7 +25,7 @@ from .qemu import PLATFORM_ABORT, Qmp
 KIND = guest.Kind(
     "peer",
     ["virtio_pci", "virtio_net", "8021q", "bonding", "bridge", "br_netfilter", "dummy", "macvlan", "veth", "sch_netem", "sch_tbf", "sch_ingress",
-     "cls_matchall", "cls_u32", "act_mirred", "act_gact", "ifb"],
+     "cls_matchall", "cls_u32", "act_mirred", "act_gact", "ifb", "pktgen"],
     ["/bin/ip", "/sbin/bridge", "/sbin/tc", "/usr/bin/tcpdump", "/usr/sbin/ethtool", "/usr/sbin/lldpd", "/usr/sbin/lldpcli", "/usr/bin/iperf3"],
     {"etc/passwd": "root:x:0:0::/:/bin/sh\n_lldpd:x:100:100::/run/lldpd:/bin/false\n", "etc/group": "root:x:0:\n_lldpd:x:100:\n",
      "etc/protocols": "tcp 6 TCP\n"})
@@ -62,16 +62,17 @@ PRELUDE = 'ip() { /bin/ip "$@"; }\ntc() { /bin/tc "$@"; }\n'
 
 
 class Peer:
-    def __init__(self, wires, name="peer", number=0, memory_mib=256, quiet=False):
+    def __init__(self, wires, name="peer", number=0, memory_mib=256, quiet=False, jobs=None):
+        """jobs: scripts for /job there, name -> text."""
         self.wires, self.name, self.number, self.memory, self.quiet = list(wires), name, number, memory_mib, quiet
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"berth-{name}-"))
+        self.folder, self.jobs = pathlib.Path(tempfile.mkdtemp(prefix=f"berth-{name}-")), jobs or {}
         self.lines, self.serial = None, 0
         self.console = collections.deque(maxlen=20)
         self.process = None
 
     def start(self):
         vmlinuz, initrd = guest.make(KIND)
-        booted = guest.with_jobs(initrd, {"run": AGENT}, self.folder / "initrd")
+        booted = guest.with_jobs(initrd, {**self.jobs, "run": AGENT}, self.folder / "initrd")
         args = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-M", "q35", "-m", str(self.memory), "-nographic", "-no-reboot", "-nodefaults",
                 "-serial", "stdio", "-qmp", f"unix:{self.folder}/qmp,server=on,wait=off", "-kernel", str(vmlinuz), "-initrd", str(booted),
                 "-append", "console=ttyS0 quiet"]

@@ -1,5 +1,7 @@
-"""Builds the guest test programs: each folder here with a main.c is one flat 32-bit Multiboot 1 program (build/guest-tests/<name>.elf)."""
+"""Builds the guest test programs: each folder here with a main.c is one flat 32-bit Multiboot 1 program (build/guest-tests/<name>.elf). Those that
+begin with "net-" are built with the driver in nic/."""
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -15,13 +17,24 @@ def names():
     return sorted(p.parent.name for p in HERE.glob("*/main.c"))
 
 
+def says(name, key, default=""):
+    """What the comment at the top of a test's main.c says after "Key: "."""
+    m = re.search(rf"^[ \t*/]*{key}: (.+?)\s*(\*/)?$", (HERE / name / "main.c").read_text(), re.M)
+    return m.group(1).strip() if m else default
+
+
+def runs_on(name, machine):
+    """machine: amd or intel. "Machines: WHICH (WHY)" in main.c says that it does not run on both."""
+    return machine in says(name, "Machines", "amd intel").partition("(")[0].split()
+
+
 def elf(name):
     return BUILD / "guest-tests" / f"{name}.elf"
 
 
 def compile_program(sources, out):
     """One program from `sources` and what all guest programs share; left alone when it is newer than all of them."""
-    shared = sorted([*HERE.glob("*.S"), *HERE.glob("*.c"), *HERE.glob("*.h"), *HERE.glob("*.ld"), pathlib.Path(__file__)])
+    shared = sorted([*HERE.glob("*.S"), *HERE.glob("*.c"), *HERE.glob("*.h"), *HERE.glob("nic/nic.h"), *HERE.glob("*.ld"), pathlib.Path(__file__)])
     newest = max(p.stat().st_mtime for p in [*shared, *sources])
     if out.exists() and out.stat().st_mtime > newest:
         return out
@@ -34,7 +47,8 @@ def compile_program(sources, out):
 
 def build():
     for n in names():
-        compile_program(sorted([*(HERE / n).glob("*.c"), *(HERE / n).glob("*.S")]), elf(n))
+        nic = [HERE / "nic/nic.c"] if n.startswith("net-") else []
+        compile_program(sorted([*(HERE / n).glob("*.c"), *(HERE / n).glob("*.S"), *nic]), elf(n))
 
 
 if __name__ == "__main__":

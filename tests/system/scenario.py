@@ -1,5 +1,6 @@
 """What the system tests share: a scenario is real servers, one host from YAML, a job script per VM, and a conductor for their marks."""
 import atexit
+import base64
 import os
 import pathlib
 import queue
@@ -41,6 +42,17 @@ def vm(name, job, disk="", portgroup="", mac="", ip="", memory="384MiB", cpus=1,
     words = f"console=ttyS0 quiet berth.job={job}" + (f" berth.ip={ip}" if ip else "") + (f" {words}" if words else "")
     return (f"  - name: {name}\n    cpus: {cpus}\n    memory: {memory}\n"
             f'    boot: {{linux: "module:vmlinuz", initrd: "module:initrd", cmdline: "{words}"}}\n{disks}{nics}{extra}')
+
+
+# A job that runs what Scenario.run tells it, until "end".
+SHELL = """
+mark ready
+while read -r line < /dev/ttyS0; do
+	[ "$line" != end ] || break
+	sh -c "$line" > /tmp/out 2>&1 < /dev/null
+	echo "@did $? $(tail -n 1 /tmp/out)"
+done
+"""
 
 
 class Fail(Exception):
@@ -107,6 +119,31 @@ class Scenario:
 
     def go(self, vm):
         self.host.type(vm, "go")
+
+    def run(self, vm, command, may_fail=False):
+        """Runs a line of shell in a guest whose job is SHELL: the last line of its output; with may_fail (status, that line). Longer scripts go into jobs."""
+        check(len(command) < 250, f"the line does not fit the guest's UART: {command}")
+        self.host.type(vm, command)
+        status, _, line = self.until(vm, "did")[3].partition(" ")
+        if may_fail:
+            return int(status), line
+        check(status == "0", f"{vm}: exit status {status}: {command}: {line}")
+        return line
+
+    def captured(self, session, since=0):
+        """What a mirror session has captured from number `since` on: the answers' frames, `data` as bytes. Frames are to fit an answer each."""
+        frames, following = [], None
+        while following is None or since < following:
+            answer = self.host.ask(f"capture {session} {since} 0", "capture")
+            check(answer["event"] == "capture" and not answer["overwritten"], f"{answer}")
+            following = answer["next"]
+            for f in answer["frames"]:
+                check(f["offset"] == 0 and f["sequence"] == since, f"{f}")
+                frames.append(dict(f, data=base64.b64decode(f["data"])))
+                since += 1
+            if not answer["frames"]:
+                break
+        return frames
 
     def port(self, vm):
         stats = self.host.snapshot() if self.host.running() else self.host.stats
