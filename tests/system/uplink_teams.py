@@ -4,7 +4,8 @@ usage: uplink_teams.py link | beacon | lacp
 
 link, beacon: three uplinks in explicit failover order on one Linux bridge. While UDP runs at a fixed rate to and from a guest, the first uplink's
 cable is cut, or its wire becomes a black hole. What was lost, counted by iperf3, is shown in ms; it must not be more than the detection time.
-The bridge sends our own floods back on the other uplinks; nothing may arrive twice.
+The bridge sends our own floods back on the other uplinks; nothing may arrive twice. It snoops and nobody queries: of the guest's multicast groups it
+must hear on the new uplink because the guest is asked.
 lacp: two uplinks and a Linux bond (802.3ad): they agree, flows use both links, a flap and a black hole take one out and it comes back; tshark
 judges our LACPDUs.
 """
@@ -24,7 +25,13 @@ WATCH_MS = 100
 BEACON = {"interval_ms": 300, "loss": 3}
 BROADCASTS = 40
 PACKET_MS = 5  # one packet in so many
-SERVE = "iperf3 -s -D >/dev/null 2>&1\nmark serving\n"
+GROUPS = ("239.1.2.3", "ff0e::33")
+SERVE = f"""
+iperf3 -s -D >/dev/null 2>&1
+mark serving
+/bin/ip addr add {GROUPS[0]}/32 dev eth0 autojoin && /bin/ip -6 addr add {GROUPS[1]}/128 dev eth0 autojoin || exit 1
+mark joined
+"""
 
 
 def yaml(count, vswitch):
@@ -62,11 +69,18 @@ def udp_with_failure(s, peer, direction, fail):
     return result["end"]["sum"]["lost_packets"], result["end"]["sum"]["packets"]
 
 
+def member_behind(peer, nic):
+    """Until the bridge has heard of the guest's groups on this NIC."""
+    shown = peer.until("bridge mdb show > /tmp/m; cat /tmp/m; " + " && ".join(f"grep -q 'port eth{nic} grp {g} ' /tmp/m" for g in GROUPS), 30)
+    print(f"behind eth{nic}: {[line for line in shown.splitlines() if any(g in line for g in GROUPS)]}", flush=True)
+
+
 def failover(s, peer, wires, detection_ms, fail, heal):
     for direction, words in (("", "to the guest"), ("-R", "from the guest")):
         since = len(s.host.lines)
         lost, sent = udp_with_failure(s, peer, direction, fail)
         said(s, "vSwitch0 sends by uplink1", since)
+        member_behind(peer, 1)
         ms = lost * PACKET_MS
         print(f"failover {words}: {lost} of {sent} packets lost: {ms} ms; detection takes {detection_ms} ms", flush=True)
         check(sent > 1000, f"only {sent} packets were sent")
@@ -76,6 +90,7 @@ def failover(s, peer, wires, detection_ms, fail, heal):
         heal()
         said(s, "vSwitch0 sends by uplink0", since)
         peer.until("ping -c 1 -w 2 10.20.0.1")
+        member_behind(peer, 0)
 
 
 def no_duplicates(s, peer):
@@ -109,6 +124,9 @@ def by_failover(s, mode):
         bridge(peer, 3)
         peer.until("ping -c 1 -w 2 10.20.0.1", 60)
         no_duplicates(s, peer)
+        s.go("web1")
+        s.until("web1", "mark", "joined")
+        member_behind(peer, 0)
         ports, in_use, uplinks = sends_by(s)
         check(set(ports.values()) == {"uplink0"} and in_use == ["uplink0"] and all(u["link"] == "up" for u in uplinks), f"{ports} {in_use} {uplinks}")
         check(all(u.get("beacon") == ("good" if mode == "beacon" else None) for u in uplinks), f"{uplinks}")
@@ -162,6 +180,8 @@ def by_lacp(s, folder):
         pcap = str(pathlib.Path(folder) / "lacp.pcap")
         wires[0].capture(pcap)
         before = [w.passed[:] for w in wires]
+        s.go("web1")
+        s.until("web1", "mark", "joined")
         for direction in ("", "-R"):
             print(peer.sh(f"iperf3 -c 10.20.0.1 -t 3 -P 8 -f m {direction} | grep SUM | grep receiver"), flush=True)
         used = [[w.passed[d] - b[d] for d in (0, 1)] for w, b in zip(wires, before)]
