@@ -38,7 +38,7 @@ int main(void)
 	f = frame_tagged(&plain, 50);
 	send(TRUNK, &f, (const struct frame *[]){[COUNT] = 0});
 	f = frame_tagged(&plain, 20);
-	f = frame_tagged(&f, 40);
+	f = frame_tagged(&f, 30); /* two tags, both allowed */
 	send(TRUNK, &f, (const struct frame *[]){[COUNT] = 0});
 	for (unsigned from = WEB; from <= NATIVE; from++) { /* the way back */
 		static const uint16_t tags[] = {[WEB] = 20, [DEV] = 30};

@@ -149,6 +149,11 @@ void nic_start_all(unsigned count)
 		start(&nics[nic_count++], slot);
 	}
 	CHECK(nic_count == count);
+	for (unsigned i = 0; i < count; i++) {
+		struct frame f = frame_make(nics[i].mac, nics[i].mac, 0, NIC_TEST_TYPE, 0);
+
+		nic_send(i, &f); /* it goes nowhere; when the device has taken it, it receives, too */
+	}
 }
 
 const uint8_t *nic_mac(unsigned nic)
