@@ -29,6 +29,9 @@ int main(void)
 	struct frame f, got;
 
 	nic_start_all(COUNT);
+	f = frame_make(nic_mac(DESTINATION), nic_mac(NEIGHBOUR), 0, NIC_MARKER_TYPE, 0);
+	nic_send(NEIGHBOUR, &f);
+	nic_until_marker(DESTINATION, &got); /* what was sent to start the NICs may have been mirrored */
 	f = send(SOURCE, PEER, 1);
 	copied(&f);
 	f = send(PEER, SOURCE, 2);
