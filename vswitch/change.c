@@ -338,7 +338,7 @@ int vsw_change_prepare(struct vsw *v, const struct vsw_config *config, const str
 		return refuse(why, trace_error(-ENOMEM), "", 0, "no memory to prepare the change");
 	c->v = v;
 	c->config = *config;
-	vsw_flush(v); /* nothing staged is of the old configuration */
+	vsw_flush_all(v); /* nothing staged is of the old configuration */
 	err = match(c, why);
 	if (!err)
 		err = derive_portgroups(c, why);

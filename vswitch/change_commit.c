@@ -192,7 +192,7 @@ void vsw_change_commit(struct vsw_change *c)
 	struct vsw *v = c->v;
 
 	hv_assert(hv_core_self() == v->core);
-	vsw_flush(v);
+	vsw_flush_all(v);
 	memcpy(switches, v->switches, sizeof(switches));
 	memcpy(portgroups, v->portgroups, sizeof(portgroups));
 	for_each_access_port(c, port_leave);
@@ -202,7 +202,7 @@ void vsw_change_commit(struct vsw_change *c)
 	for_each_access_port(c, port_arrive);
 	vsw_mirrors_commit(v, c->mirrors);
 	vsw_team_update(v);
-	vsw_flush(v); /* a vmk that was told of a new link may have sent */
+	vsw_flush_all(v); /* a vmk that was told of a new link may have sent */
 	free_unused(c, switches, portgroups);
 	notify_moved(c);
 	hv_contig_free(c, sizeof(*c));

@@ -20,34 +20,42 @@
 #include "policy.h"
 #include "snoop.h"
 
-void vsw_port_deliver(struct vsw_port *p)
+static __attribute__((noinline)) void deliver_filtered(struct vsw_port *p, struct vsw_staged s)
 {
-	unsigned staged = (unsigned)p->staged, n = staged, bytes = p->stage_mixed ? 0 : p->stage_payload + staged * ETH_HEADER_LEN;
+	unsigned n = vsw_filters_out(p, p->stage, s.frames);
 
-	p->staged = 0;
-	p->stage_payload = 0;
-	p->stage_mixed = false;
-	if (HV_UNLIKELY(p->filters_out)) {
-		n = vsw_filters_out(p, p->stage, n);
-		bytes = n == staged ? bytes : 0; /* a filter that changes frames makes them fewer, or more */
-	}
 	if (n)
-		p->deliver(p, p->stage, n, bytes);
+		p->deliver(p, p->stage, n, n == s.frames ? s.plain_bytes : 0); /* a filter that changes frames makes them fewer, or more */
 }
 
-unsigned vsw_stage_turn(struct vsw_port *out)
+static HV_ALWAYS_INLINE void port_deliver(struct vsw_port *p)
+{
+	struct vsw_staged s = vsw_stage_take(p);
+
+	if (HV_UNLIKELY(p->filters_out))
+		deliver_filtered(p, s);
+	else if (HV_LIKELY(s.frames))
+		p->deliver(p, p->stage, s.frames, s.plain_bytes);
+}
+
+void vsw_port_deliver(struct vsw_port *p)
+{
+	port_deliver(p);
+}
+
+void vsw_stage_turn(struct vsw_port *out)
 {
 	if (out->staged)
-		vsw_port_deliver(out);
-	vsw_port_dirty(out);
-	return 0;
+		port_deliver(out);
+	if (!(out->flags & VSW_PF_PULLS))
+		vsw_port_dirty(out);
 }
 
 /* Any frame. */
 static void stage(struct vsw_port *out, struct rte_mbuf *m)
 {
 	vsw_stage(out, m, 0);
-	out->stage_mixed = true;
+	out->stage_payload |= VSW_STAGE_MIXED;
 }
 
 /* ---- several destinations ---- */
@@ -375,4 +383,15 @@ void vsw_flush(struct vsw *v)
 	}
 	v->dirty_count = 0;
 	v->wire = false;
+}
+
+void vsw_flush_all(struct vsw *v)
+{
+	for (unsigned i = 0; i < v->port_count; i++) {
+		struct vsw_port *p = v->ports[i];
+
+		if (p && p->flags & VSW_PF_PULLS)
+			port_deliver(p);
+	}
+	vsw_flush(v); /* what a filter sent elsewhere too */
 }

@@ -21,10 +21,9 @@
 
 /* The careful path of one frame; its domain is in vlan_tci. */
 void vsw_forward(struct vsw_port *in, struct rte_mbuf *m);
-/* The first frame of a round for this port, or its stage is full: makes room. Returns the frames staged: none. */
-unsigned vsw_stage_turn(struct vsw_port *out);
-
-/* Hands the port what is staged. */
+/* The first frame of a round for this port, or its stage is full: makes room. */
+void vsw_stage_turn(struct vsw_port *out);
+/* Hands over what is staged, through the port's filters. */
 void vsw_port_deliver(struct vsw_port *p);
 
 /* The port's flush() is called at the end of the round. */
@@ -121,16 +120,43 @@ static inline void vsw_reach_end(struct vsw_port *in)
 	v->local.out[in->index] = in;
 }
 
+/* In stage_payload: some staged frame is not plain. The sum never grows so far. */
+#define VSW_STAGE_MIXED 0x80000000u
+_Static_assert(VSW_BURST *UINT64_C(65536) < VSW_STAGE_MIXED, "plain frames are one mbuf, whose lengths have 16 bits");
+
 static HV_ALWAYS_INLINE void vsw_stage(struct vsw_port *out, struct rte_mbuf *m, uint32_t payload)
 {
 	uint64_t n = out->staged;
 
-	if (HV_UNLIKELY(n % VSW_BURST == 0))
-		n = vsw_stage_turn(out);
+	if (HV_UNLIKELY(n % VSW_BURST == 0)) {
+		if (out->staged || !(out->flags & (VSW_PF_DIRTY | VSW_PF_PULLS)))
+			vsw_stage_turn(out);
+		n = 0;
+	}
 	out->stage[n] = m;
-	out->staged = n + 1;
+	__asm__("" : "+m"(out->staged)); /* gcc would compute it from n, in two instructions more */
+	out->staged++;
 	out->stage_payload += payload;
 }
+
+/* What was staged, in vsw_port.stage until the next frame is staged. */
+struct vsw_staged {
+	unsigned frames;
+	uint32_t plain_bytes; /* as deliver() wants it */
+};
+
+static HV_ALWAYS_INLINE struct vsw_staged vsw_stage_take(struct vsw_port *p)
+{
+	uint64_t staged, none = 0;
+	uint32_t n, payload;
+
+	__builtin_memcpy(&staged, &p->staged, sizeof(staged));
+	__builtin_memcpy(&p->staged, &none, sizeof(none));
+	n = (uint32_t)staged;
+	payload = (uint32_t)(staged >> 32);
+	return (struct vsw_staged){n, HV_UNLIKELY(payload & VSW_STAGE_MIXED) ? 0 : payload + n * ETH_HEADER_LEN};
+}
+_Static_assert(offsetof(struct vsw_port, stage_payload) == offsetof(struct vsw_port, staged) + 4, "read at once");
 
 /* Copies n pointers; both arrays have room for a multiple of VSW_COPY. */
 #define VSW_COPY 8

@@ -114,7 +114,7 @@ void vsw_port_remove(struct vsw_port *p)
 {
 	struct vsw *v = p->sw->v;
 
-	vsw_flush(v);
+	vsw_flush_all(v);
 	vsw_shape_clear(p);
 	if (p->portgroup) {
 		vsw_domains_leave(p);

@@ -103,6 +103,7 @@ enum vsw_port_flag {
 	VSW_PF_VMK = 1u << 4,
 	VSW_PF_TRUNK = 1u << 5,  /* its frames carry tags */
 	VSW_PF_HASHED = 1u << 6, /* its uplink is chosen for each frame: vsw_team_pick */
+	VSW_PF_PULLS = 1u << 7,  /* it takes what is staged when it is polled, not at the end of the round */
 };
 
 /* Filters, by what they do: bits of vsw_port.filters_in and filters_out (filter.c has their order). */
@@ -116,11 +117,10 @@ enum vsw_filter_bit {
 
 struct vsw_port {
 	/* Per frame. */
-	uint64_t staged;        /* frames in stage; forward.h */
+	uint32_t staged;        /* frames in stage; this and the next are read and cleared as one (vsw_stage_take) */
+	uint32_t stage_payload; /* of the plain ones there: their bytes behind the Ethernet headers; VSW_STAGE_MIXED */
 	uint32_t payload_limit; /* plain frames with so many bytes behind the Ethernet header, or more, need a closer look: MTU + 1 */
-	uint32_t stage_payload; /* of the plain ones there: their bytes behind the Ethernet headers */
 	struct vsw_direct *direct; /* a guest's, to which a burst is delivered just now (guest_direct.c); else NULL */
-	bool stage_mixed;       /* some staged frame is not plain (vsw_is_plain) */
 	uint16_t index, flags;
 	uint16_t domain; /* id; an uplink's or trunk's frames tell by their tag */
 	uint16_t mtu;
@@ -301,8 +301,10 @@ uint16_t vsw_switch_mtu(const struct vsw *v, const struct vsw_switch_config *c);
 void vsw_input(struct vsw_port *in, struct rte_mbuf **frames, unsigned n);
 /* The same for an access port, whose frames are all of its own domain. */
 void vsw_input_access(struct vsw_port *in, struct rte_mbuf **frames, unsigned n);
-/* The end of a round: hands every port what was gathered for it. */
+/* The end of a round: hands every port what was gathered for it, but for those that are polled for it (VSW_PF_PULLS). */
 void vsw_flush(struct vsw *v);
+/* Hands over to those too: nothing is staged any more. */
+void vsw_flush_all(struct vsw *v);
 
 /* Frames of `in` that its filter `after` kept go on behind it. Call vsw_flush then. */
 void vsw_input_resume(struct vsw_port *in, uint16_t after, struct rte_mbuf **frames, unsigned n);

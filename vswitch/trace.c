@@ -6,7 +6,7 @@
  *
  *   save      the MAC table and counters of the port's vSwitch, and what ports keep per frame
  *   divert    every port's deliver and flush: frames end here, each with what the port's driver would say to it (vsw_port.refuses)
- *   run       ingress check -> filters in -> vsw_forward -> vsw_flush, filters out; a filter that keeps something for later frames (tokens,
+ *   run       ingress check -> filters in -> vsw_forward -> vsw_flush_all, filters out; a filter that keeps something for later frames (tokens,
  *             a queue) says what it would do by it and leaves it as it is (filter.c), control frames are not read
  *   compare   counters and the MAC table before and after: what was dropped and where, what would be learned
  *   restore   all of it, to the byte
@@ -53,7 +53,7 @@ static struct vsw_trace_run *run_begin(struct vsw_port *in, struct vsw_trace *ou
 		hv_contig_free(r, sizeof(*r));
 		return NULL;
 	}
-	vsw_flush(v); /* nothing of others is staged */
+	vsw_flush_all(v); /* nothing of others is staged */
 	for (unsigned i = 0; i < v->port_count; i++) {
 		struct vsw_port *p = v->ports[i];
 
@@ -128,7 +128,7 @@ static bool is_of_source(enum vsw_drop reason)
 	return reason == VSW_DROP_FORGED_SOURCE || reason == VSW_DROP_BAD_SOURCE || reason == VSW_DROP_OWN_SOURCE;
 }
 
-/* As vsw_input and vsw_flush do it. */
+/* As vsw_input and vsw_flush_all do it. */
 static void forward(struct vsw_port *p, struct rte_mbuf *m, bool tagged)
 {
 	struct vsw *v = p->sw->v;
@@ -146,7 +146,7 @@ static void forward(struct vsw_port *p, struct rte_mbuf *m, bool tagged)
 			vsw_trace_steps_members(p, m);
 		vsw_forward(p, m);
 	}
-	vsw_flush(v);
+	vsw_flush_all(v);
 	t->control = p->count.in_control != before->in_control;
 	t->dropped = new_drop(p, before);
 	if (is_of_source(t->dropped))

@@ -1,8 +1,12 @@
 /*
- * A VMkernel NIC's port: frames as mbufs in both directions. What the switch delivers waits in a ring and is handed to the client by a
- * poller of its own, so that the TCP/IP stack is never entered from inside its own transmit call.
+ * A VMkernel NIC's port: frames as mbufs in both directions. A poller of its own hands them to the client, so that the TCP/IP stack is
+ * never entered from inside its own transmit call. Until then they wait: plain ones where the switch has staged them, nearly always; what
+ * is more than a stage holds, or needs work, in a ring behind it.
  *
- * Owner: the switch's core. Ring: rx_head - rx_tail frames wait, at most RX_RING.
+ *   stage --(the poller comes)------------------------------------> client
+ *   stage --(full, filters, not plain: vmk_deliver)--> ring --(the poller comes: first)--> client
+ *
+ * Owner: the switch's core. Ring: rx_count frames wait from rx_tail on, at most RX_RING; it begins anew at its first place when it is empty.
  */
 #include "forward.h"
 #include "offload.h"
@@ -18,31 +22,31 @@ struct vsw_vmk_port {
 	struct vsw_port port;
 	struct vsw_vmk_client client;
 	struct hv_poller poller;
-	uint32_t rx_head, rx_tail;
+	uint32_t rx_tail, rx_count;
 	uint64_t rx_bytes;                           /* of the frames that wait */
 	struct rte_mbuf *rx[RX_RING + VSW_COPY - 1]; /* the last are no places, but may be written */
 };
 
 static void ring_put(struct vsw_vmk_port *k, struct rte_mbuf *m)
 {
-	if (k->rx_head - k->rx_tail == RX_RING) {
+	if (k->rx_count == RX_RING) {
 		vsw_drop(&k->port, VSW_DROP_RX_FULL, m);
 		return;
 	}
-	k->rx[k->rx_head++ % RX_RING] = m;
+	k->rx[(k->rx_tail + k->rx_count++) % RX_RING] = m;
 	k->rx_bytes += m->pkt_len;
 }
 
 /* Plain frames of one burst. False: the ring has no room for all of them in one piece. */
 static bool ring_put_burst(struct vsw_vmk_port *k, struct rte_mbuf **frames, unsigned n, uint32_t bytes)
 {
-	uint32_t at = k->rx_head % RX_RING;
+	uint32_t at = (k->rx_tail + k->rx_count) % RX_RING;
 
 	/* the copy may write a few places more */
-	if (HV_UNLIKELY(RX_RING - (k->rx_head - k->rx_tail) < n + VSW_COPY - 1 || RX_RING - at < n))
+	if (HV_UNLIKELY(RX_RING - k->rx_count < n + VSW_COPY - 1 || RX_RING - at < n))
 		return false;
 	vsw_copy_frames(&k->rx[at], frames, n);
-	k->rx_head += n;
+	k->rx_count += n;
 	k->rx_bytes += bytes;
 	return true;
 }
@@ -116,56 +120,104 @@ static uint64_t bytes_of(const struct vsw_vmk_port *k, uint32_t n)
 {
 	uint64_t bytes = 0;
 
-	if (HV_LIKELY(n == k->rx_head - k->rx_tail))
+	if (HV_LIKELY(n == k->rx_count))
 		return k->rx_bytes;
 	for (uint32_t i = 0; i < n; i++)
 		bytes += k->rx[(k->rx_tail + i) % RX_RING]->pkt_len;
 	return bytes;
 }
 
-/* Hands over a burst of at most `most`, up to the ring's end. Returns how many; *bytes: less those that the client did not take. */
-static unsigned hand_over(struct vsw_vmk_port *k, uint32_t most, uint64_t *bytes)
+/* The client took only some of a burst. */
+static HV_COLD void refused(struct vsw_vmk_port *k, struct rte_mbuf **burst, unsigned n, unsigned taken)
 {
-	struct rte_mbuf **burst = &k->rx[k->rx_tail % RX_RING];
-	uint32_t n = HV_MIN(HV_MIN(most, (uint32_t)VSW_BURST), RX_RING - k->rx_tail % RX_RING);
-	unsigned taken = k->client.rx(k->client.arg, burst, n);
-
 	hv_assert(taken <= n);
-	k->rx_tail += n;
-	for (unsigned i = taken; HV_UNLIKELY(i < n); i++) {
-		*bytes -= burst[i]->pkt_len;
+	k->port.count.out_frames -= n - taken;
+	for (unsigned i = taken; i < n; i++) {
+		k->port.count.out_bytes -= burst[i]->pkt_len;
 		vsw_drop(&k->port, VSW_DROP_RX_FULL, burst[i]);
 	}
-	k->port.count.out_frames += taken;
+}
+
+/* Hands over a burst, whose bytes have been counted. */
+static HV_ALWAYS_INLINE void hand_over(struct vsw_vmk_port *k, struct rte_mbuf **burst, unsigned n)
+{
+	unsigned taken;
+
+	k->port.count.out_frames += n;
 	k->port.count.out_bursts++;
-	return n;
+	taken = k->client.rx(k->client.arg, burst, n);
+	if (HV_UNLIKELY(taken != n))
+		refused(k, burst, n, taken);
+}
+
+static void flush(struct vsw_vmk_port *k)
+{
+	struct vsw *v = k->port.sw->v;
+
+	if (HV_UNLIKELY(v->dirty_count))
+		vsw_flush(v); /* what the client sent meanwhile, or a filter */
+}
+
+/* @pre is_direct */
+static __attribute__((noinline)) unsigned hand_over_staged(struct vsw_vmk_port *k)
+{
+	struct vsw_staged s = vsw_stage_take(&k->port);
+	struct rte_mbuf *burst[VSW_BURST]; /* the client may send what comes back to this stage */
+
+	vsw_copy_frames(burst, k->port.stage, s.frames);
+	k->port.count.out_bytes += s.plain_bytes;
+	hand_over(k, burst, s.frames);
+	flush(k);
+	return s.frames;
 }
 
 static __attribute__((noinline)) unsigned hand_over_all(struct vsw_vmk_port *k)
 {
-	uint32_t n = HV_MIN(k->rx_head - k->rx_tail, POLL_FRAMES);
-	uint64_t bytes = bytes_of(k, n);
+	uint64_t bytes;
+	uint32_t n;
 
+	vsw_port_deliver(&k->port); /* into the ring */
+	n = HV_MIN(k->rx_count, POLL_FRAMES);
+	bytes = bytes_of(k, n);
 	k->rx_bytes -= bytes;
-	for (uint32_t left = n; left;)
-		left -= hand_over(k, left, &bytes);
 	k->port.count.out_bytes += bytes;
-	vsw_flush(k->port.sw->v); /* what the client sent meanwhile */
+	for (uint32_t left = n; left;) {
+		uint32_t burst = HV_MIN(HV_MIN(left, (uint32_t)VSW_BURST), RX_RING - k->rx_tail);
+
+		hand_over(k, &k->rx[k->rx_tail], burst);
+		k->rx_tail = (k->rx_tail + burst) % RX_RING;
+		k->rx_count -= burst;
+		left -= burst;
+	}
+	if (!k->rx_count)
+		k->rx_tail = 0;
+	flush(k);
 	return n;
+}
+
+static bool waits(const struct vsw_vmk_port *k)
+{
+	return k->port.staged || k->rx_count;
+}
+
+/* Is all that waits staged, plain, and no filter wants it? */
+static bool is_direct(const struct vsw_vmk_port *k)
+{
+	return !k->rx_count && !k->port.filters_out && !(k->port.stage_payload & VSW_STAGE_MIXED);
 }
 
 static unsigned vmk_poll(struct hv_poller *poller)
 {
 	struct vsw_vmk_port *k = hv_container_of(poller, struct vsw_vmk_port, poller);
 
-	return k->rx_head != k->rx_tail ? hand_over_all(k) : 0; /* mostly there is nothing */
+	if (!waits(k)) /* mostly */
+		return 0;
+	return HV_LIKELY(is_direct(k)) ? hand_over_staged(k) : hand_over_all(k);
 }
 
 static bool vmk_arm(struct hv_poller *poller, bool on)
 {
-	struct vsw_vmk_port *k = hv_container_of(poller, struct vsw_vmk_port, poller);
-
-	return on && k->rx_tail != k->rx_head;
+	return on && waits(hv_container_of(poller, struct vsw_vmk_port, poller));
 }
 
 void vsw_vmk_tx(struct vsw_vmk_port *p, struct rte_mbuf **frames, unsigned n)
@@ -223,7 +275,7 @@ int vsw_vmk_port_create(struct vsw *v, unsigned portgroup, const char *name, con
 	}
 	k->client = *client;
 	k->port.kind = VSW_PORT_VMK;
-	k->port.flags = VSW_PF_VMK | VSW_PF_PRIVATE;
+	k->port.flags = VSW_PF_VMK | VSW_PF_PRIVATE | VSW_PF_PULLS;
 	k->port.deliver = vmk_deliver;
 	k->port.check = vmk_check;
 	k->port.refuses = vmk_refuses;
@@ -244,7 +296,7 @@ void vsw_vmk_port_destroy(struct vsw_vmk_port *k)
 {
 	hv_poller_remove(&k->poller);
 	vsw_port_remove(&k->port);
-	while (k->rx_tail != k->rx_head)
+	for (; k->rx_count; k->rx_count--)
 		rte_pktmbuf_free(k->rx[k->rx_tail++ % RX_RING]);
 	hv_contig_free(k, sizeof(*k));
 }
