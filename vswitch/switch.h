@@ -33,7 +33,7 @@
 #define VSW_AGEING_DEFAULT_S 300             /* IEEE 802.1Q-2018 table 8-6 */
 #define VSW_MTU_DEFAULT 1500
 
-#define VSW_MBUF_CACHE 256u /* of a pool, for its core */
+#define VSW_MBUF_CACHE 512u /* of a pool, for its core: as many mbufs as a poll takes (uplink_rx.c), used again last in, first out */
 
 #define VSW_BIT_LOCAL 0x8000u /* vsw_port.bit of every port that is no uplink */
 #define VSW_TEAM_BUCKETS 64u

@@ -12,7 +12,13 @@
 #include <rte_ethdev.h>
 
 #define TAG_BITS 0x2001ull /* of an Ethernet type as it lies in memory: every tag has one of them */
-#define RX_BURSTS 16       /* of one poll, as long as they are full: what they bring for a port goes to it together */
+/*
+ * A poll takes bursts as long as they are full: what they bring for a port goes to it together. It ends after so many, whose buffers the
+ * pool's cache can take back at once (so the next poll gets them, still near in the processor's caches, and not others from afar), or when
+ * it has so many bytes: four bursts of full-sized frames.
+ */
+#define RX_BURSTS (VSW_MBUF_CACHE / VSW_BURST)
+#define RX_BYTES 147456
 
 /* Is a received frame well formed, and in which domain is it? VSW_DROP_COUNT: yes, the domain is in vlan_tci. */
 static inline enum vsw_drop classify(struct vsw_uplink *u, struct rte_mbuf *m)
@@ -236,6 +242,7 @@ unsigned vsw_uplink_receive(struct vsw_uplink_queue *q)
 	struct vsw_uplink *u = q->uplink;
 	struct rte_mbuf *burst[VSW_BURST];
 	bool marks = vsw_mirror_only_marks(&u->port);
+	uint64_t bytes_end = u->port.count.in_bytes + RX_BYTES;
 	unsigned sum = 0, n;
 
 	do {
@@ -250,7 +257,7 @@ unsigned vsw_uplink_receive(struct vsw_uplink_queue *q)
 		else
 			input_careful(u, burst, n);
 		sum += n;
-	} while (n == VSW_BURST && sum < RX_BURSTS * VSW_BURST);
+	} while (n == VSW_BURST && sum < RX_BURSTS * VSW_BURST && u->port.count.in_bytes < bytes_end);
 	if (!sum)
 		return 0;
 	q->frames += sum;

@@ -6,7 +6,8 @@
  *   stage --(the poller comes)------------------------------------> client
  *   stage --(full, filters, not plain: vmk_deliver)--> ring --(the poller comes: first)--> client
  *
- * Owner: the switch's core. Ring: rx_count frames wait from rx_tail on, at most RX_RING; it begins anew at its first place when it is empty.
+ * Owner: the switch's core. Ring: rx_count frames wait from rx_tail on, at most RX_RING; it begins anew at its first place when it is
+ * empty.
  */
 #include "forward.h"
 #include "offload.h"
@@ -16,7 +17,7 @@
 #include <hv/mem.h>
 
 #define RX_RING 1024u    /* power of two */
-#define POLL_FRAMES 512u /* of one poll: no fewer than an uplink's poll brings */
+#define POLL_FRAMES 512u /* of one poll: no fewer than an uplink's poll brings (uplink_rx.c) */
 
 struct vsw_vmk_port {
 	struct vsw_port port;
@@ -158,7 +159,7 @@ static void flush(struct vsw_vmk_port *k)
 		vsw_flush(v); /* what the client sent meanwhile, or a filter */
 }
 
-/* @pre is_direct */
+/* All that waits is staged, plain, and no filter wants it. */
 static __attribute__((noinline)) unsigned hand_over_staged(struct vsw_vmk_port *k)
 {
 	struct vsw_staged s = vsw_stage_take(&k->port);
@@ -195,29 +196,22 @@ static __attribute__((noinline)) unsigned hand_over_all(struct vsw_vmk_port *k)
 	return n;
 }
 
-static bool waits(const struct vsw_vmk_port *k)
-{
-	return k->port.staged || k->rx_count;
-}
-
-/* Is all that waits staged, plain, and no filter wants it? */
-static bool is_direct(const struct vsw_vmk_port *k)
-{
-	return !k->rx_count && !k->port.filters_out && !(k->port.stage_payload & VSW_STAGE_MIXED);
-}
-
 static unsigned vmk_poll(struct hv_poller *poller)
 {
 	struct vsw_vmk_port *k = hv_container_of(poller, struct vsw_vmk_port, poller);
 
-	if (!waits(k)) /* mostly */
-		return 0;
-	return HV_LIKELY(is_direct(k)) ? hand_over_staged(k) : hand_over_all(k);
+	if (HV_LIKELY(!k->port.staged)) /* mostly there is nothing */
+		return HV_LIKELY(!k->rx_count) ? 0 : hand_over_all(k);
+	if (HV_UNLIKELY(k->rx_count || k->port.filters_out || k->port.stage_payload & VSW_STAGE_MIXED))
+		return hand_over_all(k);
+	return hand_over_staged(k);
 }
 
 static bool vmk_arm(struct hv_poller *poller, bool on)
 {
-	return on && waits(hv_container_of(poller, struct vsw_vmk_port, poller));
+	struct vsw_vmk_port *k = hv_container_of(poller, struct vsw_vmk_port, poller);
+
+	return on && (k->port.staged || k->rx_count);
 }
 
 void vsw_vmk_tx(struct vsw_vmk_port *p, struct rte_mbuf **frames, unsigned n)

@@ -141,7 +141,7 @@ static void case_in(unsigned round)
 
 	make_burst(m, round, true, true);
 	rte_ring_enqueue_burst(b.rx, (void **)m, VSW_BURST, NULL);
-	if (round % RX_BACKLOG == RX_BACKLOG - 1)
+	while (round % RX_BACKLOG == RX_BACKLOG - 1 && rte_ring_count(b.rx))
 		native_core_step();
 }
 
@@ -270,16 +270,27 @@ static void nics_start(void)
 	}
 }
 
+/* Frames that the uplink has brought so far. */
+static uint64_t uplink_in(void)
+{
+	return vsw_uplink_port(b.v->uplinks[0])->count.in_frames;
+}
+
+/* Each device brings as many frames as the uplink does in one poll of the switch. */
 static void case_forward(unsigned round)
 {
 	struct rte_mbuf *m[VSW_BURST];
+	uint64_t before = uplink_in(), share;
 
-	for (unsigned i = 0; i < local_ports(); i++) {
-		uint16_t n = rte_eth_rx_burst(b.port[i].ethdev, 0, m, VSW_BURST);
-
-		vsw_vmk_tx(b.port[i].vmk, m, n);
-	}
 	native_core_step();
+	share = uplink_in() - before;
+	for (unsigned i = 0; i < local_ports(); i++) {
+		for (uint64_t sum = 0; sum < share; sum += VSW_BURST) {
+			uint16_t n = rte_eth_rx_burst(b.port[i].ethdev, 0, m, VSW_BURST);
+
+			vsw_vmk_tx(b.port[i].vmk, m, n);
+		}
+	}
 }
 
 static const struct bench_case {
@@ -332,7 +343,7 @@ static void device_start(uint16_t port)
 {
 	struct rte_eth_conf conf = {0};
 
-	if (rte_eth_dev_configure(port, 1, 1, &conf) || rte_eth_rx_queue_setup(port, 0, 512, SOCKET_ID_ANY, NULL, b.pool) ||
+	if (rte_eth_dev_configure(port, 1, 1, &conf) || rte_eth_rx_queue_setup(port, 0, 512, SOCKET_ID_ANY, NULL, b.v->rx_pools[0]) ||
 		rte_eth_tx_queue_setup(port, 0, 512, SOCKET_ID_ANY, NULL) || rte_eth_dev_start(port))
 		die("a device does not start");
 }

@@ -103,6 +103,127 @@ static void a_vmk_that_is_full_drops_with_a_reason(void **state)
 	vmk_end(&k);
 }
 
+static uint32_t numbered(const uint8_t dst[6], const uint8_t src[6], uint32_t number, uint32_t payload)
+{
+	uint32_t len = kit_eth(frame, dst, src, 0x0800, payload);
+
+	memcpy(frame + 14, &number, sizeof(number));
+	return len;
+}
+
+static uint32_t number_of(const struct rte_mbuf *m)
+{
+	uint32_t number;
+
+	memcpy(&number, rte_pktmbuf_mtod_offset(m, const uint8_t *, 14), sizeof(number));
+	return number;
+}
+
+static const struct vsw_counters *vmk_counters(void)
+{
+	for (unsigned i = 0; i < kit_vsw->port_count; i++) {
+		if (kit_vsw->ports[i]->kind == VSW_PORT_VMK)
+			return &kit_vsw->ports[i]->count;
+	}
+	return NULL;
+}
+
+/*
+ * Polls of one frame up to more than one poll of the uplink takes: what waits does so in the stage, in the ring, or in both. Every
+ * `careful`th frame is not plain; 0: none is.
+ */
+static void order_is_kept(unsigned careful)
+{
+	static const unsigned polls[] = {1, 31, 32, 33, 64, 65, 200, 511, 513, 600, 2};
+	uint32_t sent = 0;
+	uint64_t bytes = 0;
+	struct vmk k;
+
+	kit_uplink(0);
+	vmk_make(&k, PG_PLAIN, mac_c);
+	for (unsigned i = 0; i < HV_ARRAY_LEN(polls); i++) {
+		if (k.count + polls[i] > HV_ARRAY_LEN(k.in))
+			break;
+		for (unsigned n = 0; n < polls[i]; n++, sent++) {
+			uint32_t len = numbered(mac_c, mac_x, sent, 46 + sent % 1000);
+
+			kit_wire_put(0, frame, len, careful && sent % careful == 0 ? RTE_MBUF_F_RX_L4_CKSUM_BAD : 0);
+			bytes += len;
+		}
+		for (unsigned turns = 0; turns < 1 + polls[i] / 50; turns++)
+			native_core_step();
+		assert_int_equal(k.count, sent);
+		assert_int_equal(vmk_counters()->out_frames, sent);
+		assert_int_equal(vmk_counters()->out_bytes, bytes);
+	}
+	assert_true(sent > 1024); /* more than the ring has places */
+	for (uint32_t i = 0; i < k.count; i++)
+		assert_int_equal(number_of(k.in[i]), i);
+	vmk_end(&k);
+}
+
+static void a_vmk_gets_frames_in_their_order(void **state)
+{
+	order_is_kept(0);
+}
+
+static void a_vmk_gets_careful_frames_in_their_place(void **state)
+{
+	order_is_kept(7);
+}
+
+/* Two answers by another vmk to each frame before it looks at the next. */
+static struct vmk answerer;
+
+static unsigned answering_rx(void *arg, struct rte_mbuf **frames, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		uint32_t number = number_of(frames[i]);
+
+		vmk_rx(arg, &frames[i], 1);
+		for (uint32_t k = 0; number < 1000 && k < 2; k++)
+			vmk_send(&answerer, frame, numbered(mac_c, mac_b, 1000 + 2 * number + k, 46));
+	}
+	return n;
+}
+
+/* What comes for a port while its client looks at a burst does not change that burst. */
+static void a_vmk_that_is_answered_while_it_receives(void **state)
+{
+	static const unsigned bursts[] = {1, 20, 80}; /* the first teaches the source's address; in the stage; beyond it */
+	uint32_t sent = 0;
+	struct vmk k = {.room = 2048};
+	struct vsw_vmk_client client = {answering_rx, vmk_link, &k};
+
+	kit_uplink(0);
+	assert_int_equal(vsw_vmk_port_create(kit_vsw, PG_PLAIN, "vmk0", mac_c, &client, &k.port), 0);
+	vmk_make(&answerer, PG_PLAIN, mac_b);
+	for (unsigned b = 0; b < HV_ARRAY_LEN(bursts); b++) {
+		for (uint32_t i = 0; i < bursts[b]; i++, sent++)
+			kit_wire_put(0, frame, numbered(mac_c, mac_x, sent, 46), 0);
+		for (unsigned i = 0; i < 8; i++)
+			native_core_step();
+		assert_int_equal(k.count, 3 * sent);
+	}
+	for (uint32_t i = 0, wire = 0, answers = 1000; i < k.count; i++)
+		assert_int_equal(number_of(k.in[i]), number_of(k.in[i]) < 1000 ? wire++ : answers++);
+	vmk_end(&answerer);
+	vmk_end(&k);
+}
+
+static void a_vmk_that_goes_while_frames_wait(void **state)
+{
+	struct guest *a = kit_guest(PG_WEB, mac_a, 0);
+	uint32_t len = kit_eth(frame, mac_c, mac_a, 0x0800, 60);
+	struct vmk k;
+
+	vmk_make(&k, PG_WEB, mac_c);
+	for (unsigned i = 0; i < 40; i++)
+		kit_send(a, frame, len, len, NULL);
+	vmk_end(&k); /* kit_teardown counts the mbufs */
+	assert_int_equal(k.count, 0);
+}
+
 static void guests_cannot_fill_an_uplink_for_storage(void **state)
 {
 	struct guest *a = kit_guest(PG_PLAIN, mac_a, 0);
@@ -271,6 +392,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_vmk_gets_private_frames_with_finished_checksums),
 		TEST(a_vmk_that_is_full_drops_with_a_reason),
+		TEST(a_vmk_gets_frames_in_their_order),
+		TEST(a_vmk_gets_careful_frames_in_their_place),
+		TEST(a_vmk_that_is_answered_while_it_receives),
+		TEST(a_vmk_that_goes_while_frames_wait),
 		TEST(guests_cannot_fill_an_uplink_for_storage),
 		TEST(vmks_hear_of_the_link),
 		TEST(short_frames_leave_padded_with_zeros),
