@@ -56,6 +56,8 @@ TWINS = ("hv/virt/svm/", "hv/virt/vmx/")
 TWIN_NAMES = {"svm": "vmx", "vmcb": "vmcs", "npt": "ept"}
 ONE_VENDOR = {
     "hv/virt/vmx/insn.h": "VMREAD and VMWRITE: SVM's state is plain memory, and its three instructions are in svm.c and entry.S",
+    "hv/virt/vmx/check_guest.c": "VM entry has three times the rules of VMRUN, half of them for guest state: SVM's are all in check.c",
+    "hv/virt/vmx/check_impl.h": "what check.c and check_guest.c share",
     "hv/virt/vmx/control.c": "CR0, CR4 and debug registers behind masks and shadows: on SVM they are fields of the VMCB, read and written in svm.c",
     "hv/virt/vmx/state.c": "segments and MSRs by VMREAD and VMWRITE: on SVM fields of the VMCB, read and written in svm.c",
     "hv/virt/vmx/event.c": "interruption information, windows and blocking by fields of their own: SVM's are four functions of svm.c",

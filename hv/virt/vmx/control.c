@@ -116,7 +116,7 @@ static bool pae_paging(uint64_t cr0, uint64_t cr4, uint64_t efer)
 /* The four PDPTEs as the processor would load them (4.4.1); false: one has a reserved bit, or they are not in RAM. */
 static bool read_pdptes(struct vcpu *v, uint64_t pdpte[4])
 {
-	uint64_t reserved = ~0ull << vmx_features.limits.phys_bits | 0x1e6;
+	uint64_t reserved = vmx_pdpte_reserved(vmx_features.limits.phys_bits);
 	if (gmem_read(v->vm->gmem, GPA(vmread(VMCS_cr3) & 0xffffffe0), pdpte, 4 * sizeof(*pdpte)))
 		return false;
 	for (unsigned i = 0; i < 4; i++)

@@ -111,7 +111,7 @@ static void decode_log_full(struct vcpu *v, const struct vmx_exit *x, struct vir
 
 static void decode_invalid(struct vcpu *v, const struct vmx_exit *x, struct virt_exit *e)
 {
-	const char *field = vmx_why_invalid();
+	const char *field = vmx_why_invalid(v);
 	e->u.text = field ? field : "no rule of SDM vol. 3 ch. 27 is broken that we know";
 }
 

@@ -9,6 +9,7 @@
 
 #define MSR_FEATURE_CONTROL 0x3au
 #define MSR_VMX_BASIC 0x480u
+#define MSR_VMX_MISC 0x485u
 #define MSR_VMX_CR0_FIXED0 0x486u
 #define MSR_VMX_CR0_FIXED1 0x487u
 #define MSR_VMX_CR4_FIXED0 0x488u
@@ -21,9 +22,9 @@
 #define MSR_VMX_TRUE_ENTRY 0x490u
 #define FEATURE_LOCKED 1u
 #define FEATURE_VMX 4u
-#define BASIC_TRUE_CONTROLS (1ull << 55)
 #define APICV (PROC2_APIC_ACCESS | PROC2_X2APIC | PROC2_APIC_REGISTERS | PROC2_VIRTUAL_INTERRUPTS)
 #define EPT_WALK_4 (1ull << 6)
+#define EPT_UC (1ull << 8)
 #define EPT_WB (1ull << 14)
 #define EPT_2M (1ull << 16)
 #define EPT_1G (1ull << 17)
@@ -71,6 +72,7 @@ static bool pick_controls(void)
 {
 	struct vmx_features *f = &vmx_features;
 	struct vmx_limits *l = &f->limits;
+	uint32_t widths = x86_cpuid(0x80000008, 0).eax;
 	*l = (struct vmx_limits){.pin = x86_rdmsr(MSR_VMX_TRUE_PIN),
 		.proc = x86_rdmsr(MSR_VMX_TRUE_PROC),
 		.exit = x86_rdmsr(MSR_VMX_TRUE_EXIT),
@@ -79,7 +81,10 @@ static bool pick_controls(void)
 		.cr0_fixed1 = x86_rdmsr(MSR_VMX_CR0_FIXED1),
 		.cr4_fixed0 = x86_rdmsr(MSR_VMX_CR4_FIXED0),
 		.cr4_fixed1 = x86_rdmsr(MSR_VMX_CR4_FIXED1),
-		.phys_bits = (uint8_t)x86_cpuid(0x80000008, 0).eax};
+		.basic = x86_rdmsr(MSR_VMX_BASIC),
+		.misc = x86_rdmsr(MSR_VMX_MISC),
+		.phys_bits = (uint8_t)widths,
+		.linear_bits = (uint8_t)(widths >> 8)};
 	if (!pick(l->pin, pin_must, 0, &f->pin) || !pick(l->proc, proc_must, PROC_TPR_SHADOW, &f->proc))
 		return false;
 	l->proc2 = x86_rdmsr(MSR_VMX_PROC2);
@@ -104,12 +109,14 @@ static bool pick_ept(void)
 			(unsigned long long)cap);
 		return false;
 	}
+	f->limits.ept_uc = cap & EPT_UC;
 	f->limits.ept_wb = true;
 	f->limits.ept_ad = f->accessed_dirty = cap & EPT_AD;
 	f->gib_pages = cap & EPT_1G;
 	f->pml = f->accessed_dirty && f->proc2 & PROC2_PML && !virt_without("pml");
 	f->proc2 &= ~PROC2_PML; /* follows the dirty log */
-	f->vpid = f->proc2 & PROC2_VPID && (cap & EPT_INVVPID_SINGLE) == EPT_INVVPID_SINGLE && cap & EPT_INVVPID_ALL && !virt_without("vpid");
+	f->vpid =
+		f->proc2 & PROC2_VPID && (cap & EPT_INVVPID_SINGLE) == EPT_INVVPID_SINGLE && cap & EPT_INVVPID_ALL && !virt_without("vpid");
 	if (!f->vpid)
 		f->proc2 &= ~PROC2_VPID;
 	return true;
@@ -126,8 +133,9 @@ int vmx_probe(void)
 		return -ENODEV;
 	}
 	uint64_t basic = x86_rdmsr(MSR_VMX_BASIC);
-	if (!(basic & BASIC_TRUE_CONTROLS)) {
-		virt_refuse("its processor's VT-x has no TRUE control capabilities (IA32_VMX_BASIC bit 55), which Berth needs");
+	const char *unusable = vmx_check_basic(basic);
+	if (unusable) {
+		virt_refuse("%s", unusable);
 		return -ENODEV;
 	}
 	vmx_features.revision = (uint32_t)basic & 0x7fffffff;

@@ -4,13 +4,13 @@
 
 #include <hv/types.h>
 
-/* Every field that Berth writes: its name, for the enum and for the image that check.c looks at, and its encoding. */
+/* Every field that Berth writes or that an entry's rules look at: its name, for the enum and for the image that check.c looks at, and its encoding. */
 #define VMCS_FIELDS(X)                                                                                                                       \
 	X(vpid, 0x0000)                                                                                                                      \
 	X(es_selector, 0x0800) X(cs_selector, 0x0802) X(ss_selector, 0x0804) X(ds_selector, 0x0806) X(fs_selector, 0x0808)                   \
 	X(gs_selector, 0x080a) X(ldtr_selector, 0x080c) X(tr_selector, 0x080e) X(interrupt_status, 0x0810) X(pml_index, 0x0812)              \
 	X(host_es, 0x0c00) X(host_cs, 0x0c02) X(host_ss, 0x0c04) X(host_ds, 0x0c06) X(host_fs, 0x0c08) X(host_gs, 0x0c0a) X(host_tr, 0x0c0c) \
-	X(msr_bitmap, 0x2004) X(pml, 0x200e) X(tsc_offset, 0x2010) X(virtual_apic, 0x2012) X(apic_access, 0x2014) X(eptp, 0x201a)                           \
+	X(msr_bitmap, 0x2004) X(exit_msr_store, 0x2006) X(exit_msr_load, 0x2008) X(entry_msr_load, 0x200a) X(pml, 0x200e) X(tsc_offset, 0x2010) X(virtual_apic, 0x2012) X(apic_access, 0x2014) X(eptp, 0x201a)                           \
 	X(eoi_exits0, 0x201c) X(eoi_exits1, 0x201e) X(eoi_exits2, 0x2020) X(eoi_exits3, 0x2022)                                              \
 	X(link_pointer, 0x2800) X(debugctl, 0x2802) X(pat, 0x2804) X(efer, 0x2806)                                                           \
 	X(pdpte0, 0x280a) X(pdpte1, 0x280c) X(pdpte2, 0x280e) X(pdpte3, 0x2810)                                                              \
@@ -55,6 +55,7 @@ struct vmcs_image {
 #define X(name, encoding) uint64_t name;
 	VMCS_FIELDS(X)
 #undef X
+	uint64_t vtpr; /* not a field: the TPR in the virtual-APIC page */
 };
 
 /* Pin-based controls (table 25-5). */
@@ -102,6 +103,13 @@ struct vmcs_image {
 #define ENTRY_LOAD_PAT (1u << 14)
 #define ENTRY_LOAD_EFER (1u << 15)
 
+/* Activity state (25.4.2); IA32_VMX_MISC bits 8:6 tell which of the last three there are. */
+enum vmx_activity { ACTIVITY_ACTIVE = 0, ACTIVITY_HLT = 1, ACTIVITY_SHUTDOWN = 2, ACTIVITY_WAIT_FOR_SIPI = 3 };
+/* Pending debug exceptions (table 25-4). */
+#define PENDING_BREAKPOINTS 0xfu
+#define PENDING_ENABLED (1u << 12)
+#define PENDING_BS (1u << 14)
+#define PENDING_RTM (1u << 16)
 /* Interruptibility state (table 25-3). */
 #define BLOCKED_STI (1u << 0)
 #define BLOCKED_MOV_SS (1u << 1)

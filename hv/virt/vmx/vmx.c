@@ -394,9 +394,9 @@ static void enter(struct vcpu *v, struct virt_exit *e)
 	vmx_decode_exit(v, e);
 }
 
-const char *vmx_why_invalid(void)
+const char *vmx_why_invalid(const struct vcpu *v)
 {
-	struct vmcs_image b;
+	struct vmcs_image b = {.vtpr = vmx_cr8_get(v) << 4};
 #define X(name, encoding) b.name = vmread(VMCS_##name);
 	VMCS_FIELDS(X)
 #undef X

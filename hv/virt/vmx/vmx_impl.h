@@ -1,5 +1,5 @@
 /* VT-x back end, its own parts: vmx.c (cores, VMs, vCPUs, running), control.c (control and debug registers), state.c (segments, MSRs),
- * event.c (injection, windows), apic.c (the LAPIC), pml.c (dirty log), ept.c (nested paging), exit.c (exit reasons), probe.c (capabilities), check.c (VM
+ * event.c (injection, windows), apic.c (the LAPIC), pml.c (dirty log), ept.c (nested paging), exit.c (exit reasons), probe.c (capabilities), check.c, check_guest.c (VM
  * entry's rules), entry.S (world switch), insn.h (instructions). */
 #ifndef HV_VIRT_VMX_VMX_IMPL_H
 #define HV_VIRT_VMX_VMX_IMPL_H
@@ -94,8 +94,8 @@ static inline void vmx_release(const struct vcpu *v)
 void vmx_proc2_control(struct vcpu *v, uint32_t bits, bool on);
 /* The guest's SYSCALL MSRs go into the machine. @pre on its core, between load and unload */
 void vmx_load_syscall_msrs(const struct virt_vcpu *s);
-/* The rule that the current VMCS breaks. */
-const char *vmx_why_invalid(void);
+/* The rule that the current VMCS, v's, breaks. */
+const char *vmx_why_invalid(const struct vcpu *v);
 
 /* control.c: verbs of virt.h, and: */
 /* The VMCS's fields. @pre current */
