@@ -3,7 +3,7 @@
 
 #define QUEUE 16u
 #define HEADER 12u /* 5.1.6: struct virtio_net_hdr with num_buffers */
-#define PATIENCE 200000000u
+#define PATIENCE 50000000u /* turns of a loop: many seconds on any machine */
 #define DESC_WRITE 2
 
 enum { CAP_COMMON = 1, CAP_NOTIFY = 2, CAP_DEVICE = 4 };
