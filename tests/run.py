@@ -47,7 +47,7 @@ SYSTEM = [  # name, arguments, seconds it usually takes (the longest are started
     ("see_everything", [], 90, 500),
     ("snooping", [], 80, 500),
     ("private_vlans", [], 80, 500),
-    ("policies", [], 80, 500),
+    ("policies", [], 100, 500),
     ("smp_guest", ["3"], 25, 300),
     ("smp_guest", ["1"], 25, 300),
     ("smp_guest", ["intel"], 150, 1800),
