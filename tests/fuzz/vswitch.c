@@ -9,8 +9,9 @@
  * fuzz: hv/arch/context.S hv/kern/fiber.c hv/kern/format.c hv/kern/log.c hv/kern/loop.c hv/kern/msg.c hv/kern/sched.c hv/kern/slab.c
  * fuzz: hv/kern/timer.c tests/native/native.c vswitch/ tests/fuzz/vswitch_model.c tests/fuzz/vswitch_change.c
  * fuzz-flags: -Ivswitch -Ivswitch/include -I/usr/include/dpdk -I/usr/include/x86_64-linux-gnu/dpdk -include rte_config.h
- * -fno-sanitize-coverage=trace-cmp fuzz-libraries: -lrte_gro -lrte_gso -lrte_net_ring -lrte_ethdev -lrte_net -lrte_mbuf -lrte_mempool
- * -lrte_ring -lrte_eal
+ * fuzz-flags: -fno-sanitize-coverage=trace-cmp
+ * fuzz-libraries: -lrte_gro -lrte_gso -lrte_net_ring -lrte_ethdev -lrte_net -lrte_mbuf -lrte_mempool
+ * fuzz-libraries: -lrte_ring -lrte_eal
  */
 #include "native.h"
 #include "vswitch_model.h"
