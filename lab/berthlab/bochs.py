@@ -70,7 +70,7 @@ class Bochs:
         return s
 
     def _configure(self, host, console, control):
-        text = RC.format(cpu=host.model or CPU, cores=host.cores, ips=INSTRUCTIONS_PER_SECOND, memory=host.memory, folder=host.folder,
+        text = RC.format(cpu=host.model or CPU, cores=host.cores, ips=host.ips or INSTRUCTIONS_PER_SECOND, memory=host.memory, folder=host.folder,
                          console=console.getsockname()[1], control=control.getsockname()[1])
         if host.config.get("uplinks"):
             text += "plugin_ctrl: e1000=1\n"

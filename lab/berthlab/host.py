@@ -51,6 +51,8 @@ def compile_config(yaml, folder, files):
 
 
 class Host:
+    ips = None  # instructions in a second of Bochs's own clock, if not the usual ones
+
     def __init__(self, yaml, cores=2, memory_mib=0, files=None, icount=False, netdevs=None, qemu_args=(), quiet=False, plugin=None, cpu="amd",
                  firmware=None, console_socket=None, append=None, model=None):
         """console_socket: a path at which others reach the control console, too. cpu: amd (QEMU) or intel (Bochs). firmware: bios or uefi boots the ISO of `berth iso` in QEMU; Bochs always does, with its BIOS.

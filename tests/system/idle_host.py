@@ -1,4 +1,7 @@
-"""A halted guest costs nothing and an idle host sleeps: counters over ten seconds of the host's time, with storage attached and nothing to do."""
+"""A halted guest costs nothing and an idle host sleeps: counters over ten seconds of the host's time, with storage attached and nothing to do.
+
+usage: idle_host.py [intel]     on Bochs without storage and without the Linux guest, whose wakes are a large part of that machine's instructions
+"""
 import pathlib
 import sys
 import time
@@ -18,6 +21,9 @@ YAML = (HEAD + "datastores:\n" + NAS + SAN + "vms:\n" + vm("linux", "run", "data
         + "  - {name: halted, memory: 32MiB, boot: {multiboot: \"module:halts\"}, disks: [{datastore: san1}]}\n")
 
 
+ALONE = "host: {name: hv1, io_cores: 1}\nvms:\n  - {name: halted, memory: 32MiB, boot: {multiboot: \"module:halts\"}}\n"
+
+
 def difference(first, last):
     return {k: n - first.get(k, 0) for k, n in last.items() if isinstance(n, int)}
 
@@ -31,7 +37,7 @@ def wrong(first, last):
     def per_s(n):
         return n * 1e9 / ns
 
-    print(f"in {ns / 1e9:.1f} s: exits {exits}, linux halted {vms['linux']['halts']} times and ran {vms['linux']['run_ns'] / 1e6:.1f} ms")
+    print(f"in {ns / 1e9:.1f} s: exits {exits}, halts { {v: c['halts'] for v, c in vms.items()} }, ran ms { {v: c['run_ns'] // 10**6 for v, c in vms.items()} }")
     for i, c in enumerate(cores):
         print(f"core {i}: {c['rounds']} rounds, {c['sleeps']} sleeps, asleep {100 * c['sleep_ns'] / ns:.1f} %")
         if c["sleep_ns"] < ASLEEP * ns:
@@ -42,7 +48,7 @@ def wrong(first, last):
         yield f"the halted guest cost {exits['halted']} exits, {vms['halted']['run_ns']} ns"
     if min(c["rounds"] for c in cores[1:]) > 10:
         yield "no core slept through, though one has nothing but a halted vCPU"
-    if per_s(exits["linux"]) > LINUX_EXITS or per_s(vms["linux"]["halts"]) > LINUX_HALTS:
+    if "linux" in vms and (per_s(exits["linux"]) > LINUX_EXITS or per_s(vms["linux"]["halts"]) > LINUX_HALTS):
         yield f"the idle Linux guest made {per_s(exits['linux']):.0f} exits and halted {per_s(vms['linux']['halts']):.0f} times a second"
 
 
@@ -53,12 +59,27 @@ def measure(host):
     return list(wrong(first, last))
 
 
-def test(folder, scenarios):
+def halts(folder):
     source = folder / "halts.c"
     source.write_text(HALTS)
+    return build.compile_program([source], folder / "halts.elf")
+
+
+def test_intel(folder, scenarios):
+    s = Scenario("idle", ALONE, {}, cores=3, files={"halts": halts(folder)}, cpu="intel")
+    scenarios.append(s)
+    with s:
+        s.until("halted", "halted")
+        faults = measure(s.host)  # Bochs's clock counts instructions: how busy this machine is does not matter
+        check(not faults, "; ".join(faults))
+        s.host.send("stop halted")
+        s.until_end()
+
+
+def test(folder, scenarios):
     with servers.Tgtd(folder / "san", 32 << 20), servers.Ganesha(folder / "nas") as nas:
         nas.make_disk("linux/disk.raw", 32 << 20)
-        s = Scenario("idle", YAML, {"run": JOB}, cores=3, files={"halts": build.compile_program([source], folder / "halts.elf")})
+        s = Scenario("idle", YAML, {"run": JOB}, cores=3, files={"halts": halts(folder)})
         scenarios.append(s)
         with s:
             s.until("halted", "halted")
@@ -75,4 +96,4 @@ def test(folder, scenarios):
             check(s.host.ended == {"linux": "power-off", "halted": "stopped"}, f"{s.host.ended}")
 
 
-main(test)
+main(test_intel if sys.argv[1:] == ["intel"] else test)
