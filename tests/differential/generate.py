@@ -239,8 +239,17 @@ def form_multiply(p, size, before, m):
     p.defined(SF | ZF | AF | PF)  # SDM vol. 2, "MUL", "IMUL"
 
 
+def form_store(p, size, before, m):
+    """MOVNTI and MOVBE; the latter not in 16-bit code, where TCG takes 66h for 16 bits and none for 32 (vol. 2, "MOVBE")."""
+    if p.r.random() < 0.5 or p.bits == 16:
+        p.step(*before, f"movnti {reg(p.r.choice('acd'), 64 if size == 64 else 32)}, {m}")
+        return
+    d = reg(p.r.choice("acd"), max(size, 16))
+    p.step(*before, f"movbe {m}, {d}" if p.r.random() < 0.5 else f"movbe {d}, {m}")
+
+
 FORMS = [(form_move, 6), (form_alu, 5), (form_one, 2), (form_test, 2), (form_exchange, 3), (form_bit, 2), (form_condition, 1), (form_shift, 2),
-         (form_stack, 1), (form_multiply, 1)]
+         (form_stack, 1), (form_multiply, 1), (form_store, 1)]
 
 
 def make_forms(p):
@@ -532,7 +541,7 @@ def make_control(p):
         kind = r.randrange(7)
         if kind == 0:
             # CR0 values that cannot be, or that change nothing which the executor needs: PE and PG stay.
-            bits = r.choice([1 << 30, 1 << 3, 1 << 1, 1 << 2, 1 << 16, 1 << 18, 1 << 30 | 1 << 29, 1 << 40 if w == 64 else 1 << 18])
+            bits = r.choice([1 << 30, 1 << 3, 1 << 1, 1 << 2, 1 << 16, 1 << 18, 1 << 30 | 1 << 29, 1 << 18])  # not above bit 31: TCG accepts it (vol. 3, 2.5)
             p.step(f"mov %cr0, {a}", f"mov {a}, {reg('si', w)}", f"mov ${bits}, {c}", f"xor {c}, {a}", f"mov {a}, %cr0", f"mov %cr0, {a}", f"mov {a}, {p.data(0x600 + 16 * i)}", f"mov {reg('si', w)}, %cr0")
         elif kind == 1:
             bits = r.choice([1 << 2, 1 << 3, 1 << 9, 1 << 10, 1 << 7, 1 << 0, 1 << 1, 1 << 8, 1 << 13, 1 << 14, 1 << 19, 1 << 12, 1 << 24, 1 << 31])
@@ -588,6 +597,49 @@ def make_segments(p):
     p.step("cmp %eax, %eax")
 
 
+def halfway(p):
+    """In the middle of a mode switch: nothing, or something that leaves the guest there. Only EAX is lost."""
+    cpuid = "mov $0x40000100, %eax\n\tpush %ebx\n\tpush %ecx\n\tpush %edx\n\tcpuid\n\tpop %edx\n\tpop %ecx\n\tpop %ebx"
+    if p.bits == 64:
+        cpuid = "mov $0x40000100, %eax\n\tcpuid"
+    return p.r.choice(["nop", cpuid, "in $0xe0, %al", "out %al, $0xe1", "wbinvd"])
+
+
+def toggle_paging(p, cr3_too, keep):
+    """Paging off and on again, in 32-bit code whose pages are identical; `keep`: what is kept in memory in between."""
+    return ["mov %cr0, %esi", "and $0x7fffffff, %esi", "mov %esi, %cr0", halfway(p), *keep, *(["mov %cr3, %eax", "mov %eax, %cr3"] if cr3_too else []),
+            "or $0x80000000, %esi", "mov %esi, %cr0", halfway(p), "mov $0, %esi"]
+
+
+def make_modes(p):
+    """Mode switches, with exits in the states between two modes: protection and paging off and on, LME, long mode left and entered, big real mode."""
+    p.options |= NEEDS_HYPERVISOR
+    r = p.r
+    for i in range(r.randrange(1, 4)):
+        at = p.data(0x900 + 16 * i)
+        efer = ["mov $0xc0000080, %ecx", "rdmsr", f"mov %eax, {at}"]
+        if p.mode == "real":
+            # Protection on without a far jump, a flat segment, and off again: a data segment without a limit.
+            p.step("mov %es, %bx", "mov %cr0, %esi", "or $1, %si", "mov %esi, %cr0", halfway(p), f"mov ${SEL['data32']}, %cx", "mov %cx, %es", halfway(p),
+                   "and $0xfffe, %si", "mov %esi, %cr0", halfway(p), f"mov ${DATA + 0xa00 + 4 * i}, %edi",
+                   r.choice(["mov %es:(%edi), %dl", "movb $7, %es:(%edi)", "incw %es:(%edi)"]), halfway(p), "mov %bx, %es")
+        elif p.mode == "prot16":
+            p.step("mov %cr0, %esi", "and $0xfffe, %si", "mov %esi, %cr0", halfway(p), r.choice([f"mov {at}, %dl", f"movb $7, {at}"]), "or $1, %si", "mov %esi, %cr0", halfway(p))
+        elif p.mode == "prot32":
+            # CR4.PAE first: a guest with LME but without PAE and paging is left by TCG without loading the host's CR0, and the host is gone.
+            lines = ["mov %cr4, %esi", "mov %esi, %eax", "or $0x20, %eax", "mov %eax, %cr4", *efer, r.choice(["or $0x100, %eax", "or $0x101, %eax", "or $0x900, %eax"]), "mov %eax, %edi", "wrmsr", halfway(p), "rdmsr", f"mov %eax, {p.data(0x904 + 16 * i)}"]
+            p.step(*lines, "and $~0x901, %eax", "wrmsr", "mov %esi, %cr4", "mov $0, %edi")
+        elif p.mode in ("paged32", "pae32"):
+            p.step(*toggle_paging(p, r.random() < 0.5, [r.choice([f"mov {at}, %ebx", f"movb $7, {at}", "mov %cr3, %ebx\n\tmov $0, %ebx"])]))
+        elif p.mode == "compat32":
+            p.step(*toggle_paging(p, r.random() < 0.5, efer), *efer)
+        else:
+            p.step(f"push ${SEL['code32']}", f"push $1f - p{p.id} + {CODE}", "lretq", ".code32", "1:", *toggle_paging(p, False, efer),
+                   f"ljmp ${SEL['code64']}, $1f - p{p.id} + {CODE}", ".code64", "1: nop", "mov $0, %esi")
+    p.step("mov $0, %eax", "mov $0, %ebx", "mov $0, %ecx", "mov $0, %edx", "mov $0, %esi", "mov $0, %edi", "cmp %eax, %eax")
+    p.defined(0)
+
+
 def make_plain(p):
     """Instructions that leave the guest and do nothing else, and a little arithmetic between them."""
     p.options |= NEEDS_HYPERVISOR
@@ -618,6 +670,7 @@ KINDS = {
     "control": (make_control, 6, KERNEL),
     "segments": (make_segments, 5, MODES),
     "plain": (make_plain, 4, MODES),
+    "modes": (make_modes, 5, KERNEL),
 }
 
 
