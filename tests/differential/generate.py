@@ -6,29 +6,12 @@ reason beside it.
 """
 import random
 
-CODE, DATA, ABSENT, READ_ONLY, NO_EXECUTE, SUPERVISOR, STACK, WINDOW = (
-    0x10000, 0x20000, 0x22000, 0x24000, 0x26000, 0x28000, 0x30000, 0x40000)
-SEL = {"code32": 0x08, "data32": 0x10, "code16": 0x18, "data16": 0x20, "stack16": 0x28, "code64": 0x30, "ucode32": 0x3b, "udata32": 0x43,
-       "window": 0x50, "tss": 0x58, "absent": 0x78, "readonly": 0x80, "down": 0x88, "conforming": 0x90, "execonly": 0x98, "ldt": 0xa0, "tiny": 0xa8}
-MODES = ["real", "prot16", "prot32", "paged32", "pae32", "user32", "long64", "compat32", "user64"]
-BITS = {"real": 16, "prot16": 16, "long64": 64, "user64": 64}
-PAGED = {"paged32", "pae32", "user32", "long64", "compat32", "user64"}
-USER = {"user32", "user64"}
-LONG = {"long64", "user64", "compat32"}
-WINDOW_USED, NEEDS_HYPERVISOR, USES_APIC = 1, 2, 4
+from layout import (ABSENT, BITS, CODE, DATA, KERNEL, LONG, MODES, NEEDS_HYPERVISOR, NO_EXECUTE, PAGED, READ_ONLY, SEL, SUFFIX, SUPERVISOR, USER, USES_APIC, WINDOW,
+                    WINDOW_USED, nmi_to_all, reg, self_ipi)
+from switches import make_modes
+
 CF, PF, AF, ZF, SF, OF = 1, 4, 0x10, 0x40, 0x80, 0x800
 ALL = CF | PF | AF | ZF | SF | OF
-NAMES = {8: ["al", "cl", "dl", "bl"], 16: ["ax", "cx", "dx", "bx", "sp", "bp", "si", "di"]}
-SUFFIX = {8: "b", 16: "w", 32: "l", 64: "q"}
-
-
-def reg(name, size):
-    """'a' and 32 -> '%eax'; 'r9' and 16 -> '%r9w'."""
-    if name.startswith("r") and name[1:].isdigit():
-        return f"%{name}" + {8: "b", 16: "w", 32: "d", 64: ""}[size]
-    if name in "abcd":
-        return "%" + {8: f"{name}l", 16: f"{name}x", 32: f"e{name}x", 64: f"r{name}x"}[size]
-    return "%" + {8: f"{name}l", 16: name, 32: f"e{name}", 64: f"r{name}"}[size]
 
 
 class Program:
@@ -416,14 +399,6 @@ def make_exceptions(p):
 
 # ---- interrupts and NMIs ----
 
-def self_ipi(p, vector):
-    return ["mov $0x83f, %ecx", f"mov ${vector}, %eax", "mov $0, %edx", "wrmsr"]
-
-
-def nmi_to_all(p):
-    return ["mov $0x830, %ecx", "mov $0x80400, %eax", "mov $0, %edx", "wrmsr"]
-
-
 def exiting(p):
     """Instructions that leave the guest, and some that do not. They change nothing that is compared but by being executed."""
     return p.r.choice(["nop", "inc %esi", "mov $0, %eax\n\tcpuid\n\tmov $0, %eax\n\tmov $0, %ebx\n\tmov $0, %ecx\n\tmov $0, %edx", "in $0xe0, %al", "out %al, $0xe1",
@@ -439,7 +414,7 @@ def make_interrupts(p):
         vectors = r.sample(range(0x40, 0x80), r.randrange(1, 3))
         lines = ["cli"]
         for v in vectors:
-            lines += self_ipi(p, v)
+            lines += self_ipi(v)
         if kind == 0:
             lines += ["sti", exiting(p), "nop"]
         elif kind == 1:
@@ -447,7 +422,7 @@ def make_interrupts(p):
         elif kind == 2:
             lines += ["pushf", {16: "pop %ax\n\tor $0x200, %ax\n\tpush %ax", 32: "orl $0x200, (%esp)", 64: "orl $0x200, (%rsp)"}[p.bits], "popf", exiting(p)]
         elif kind == 3:
-            lines += nmi_to_all(p) + [exiting(p), "sti", exiting(p)]
+            lines += nmi_to_all() + [exiting(p), "sti", exiting(p)]
         elif kind == 4:
             lines += ["mov $0x808, %ecx", f"mov ${r.choice([0x30, 0x40, 0x50, 0x60, 0x70])}, %eax", "mov $0, %edx", "wrmsr", "sti", exiting(p), "mov $0x808, %ecx", "mov $0, %eax", "mov $0, %edx",
                       "wrmsr", exiting(p)]
@@ -462,7 +437,7 @@ def make_interrupts(p):
 def make_nmi(p):
     p.options |= NEEDS_HYPERVISOR | USES_APIC
     for _ in range(p.r.randrange(1, 4)):
-        p.step("cli", *nmi_to_all(p), exiting(p), "mov $0, %eax", "mov $0, %edx", "mov $0, %ecx", "cmp %eax, %eax")
+        p.step("cli", *nmi_to_all(), exiting(p), "mov $0, %eax", "mov $0, %edx", "mov $0, %ecx", "cmp %eax, %eax")
     p.defined(0)
 
 
@@ -597,49 +572,6 @@ def make_segments(p):
     p.step("cmp %eax, %eax")
 
 
-def halfway(p):
-    """In the middle of a mode switch: nothing, or something that leaves the guest there. Only EAX is lost."""
-    cpuid = "mov $0x40000100, %eax\n\tpush %ebx\n\tpush %ecx\n\tpush %edx\n\tcpuid\n\tpop %edx\n\tpop %ecx\n\tpop %ebx"
-    if p.bits == 64:
-        cpuid = "mov $0x40000100, %eax\n\tcpuid"
-    return p.r.choice(["nop", cpuid, "in $0xe0, %al", "out %al, $0xe1", "wbinvd"])
-
-
-def toggle_paging(p, cr3_too, keep):
-    """Paging off and on again, in 32-bit code whose pages are identical; `keep`: what is kept in memory in between."""
-    return ["mov %cr0, %esi", "and $0x7fffffff, %esi", "mov %esi, %cr0", halfway(p), *keep, *(["mov %cr3, %eax", "mov %eax, %cr3"] if cr3_too else []),
-            "or $0x80000000, %esi", "mov %esi, %cr0", halfway(p), "mov $0, %esi"]
-
-
-def make_modes(p):
-    """Mode switches, with exits in the states between two modes: protection and paging off and on, LME, long mode left and entered, big real mode."""
-    p.options |= NEEDS_HYPERVISOR
-    r = p.r
-    for i in range(r.randrange(1, 4)):
-        at = p.data(0x900 + 16 * i)
-        efer = ["mov $0xc0000080, %ecx", "rdmsr", f"mov %eax, {at}"]
-        if p.mode == "real":
-            # Protection on without a far jump, a flat segment, and off again: a data segment without a limit.
-            p.step("mov %es, %bx", "mov %cr0, %esi", "or $1, %si", "mov %esi, %cr0", halfway(p), f"mov ${SEL['data32']}, %cx", "mov %cx, %es", halfway(p),
-                   "and $0xfffe, %si", "mov %esi, %cr0", halfway(p), f"mov ${DATA + 0xa00 + 4 * i}, %edi",
-                   r.choice(["mov %es:(%edi), %dl", "movb $7, %es:(%edi)", "incw %es:(%edi)"]), halfway(p), "mov %bx, %es")
-        elif p.mode == "prot16":
-            p.step("mov %cr0, %esi", "and $0xfffe, %si", "mov %esi, %cr0", halfway(p), r.choice([f"mov {at}, %dl", f"movb $7, {at}"]), "or $1, %si", "mov %esi, %cr0", halfway(p))
-        elif p.mode == "prot32":
-            # CR4.PAE first: a guest with LME but without PAE and paging is left by TCG without loading the host's CR0, and the host is gone.
-            lines = ["mov %cr4, %esi", "mov %esi, %eax", "or $0x20, %eax", "mov %eax, %cr4", *efer, r.choice(["or $0x100, %eax", "or $0x101, %eax", "or $0x900, %eax"]), "mov %eax, %edi", "wrmsr", halfway(p), "rdmsr", f"mov %eax, {p.data(0x904 + 16 * i)}"]
-            p.step(*lines, "and $~0x901, %eax", "wrmsr", "mov %esi, %cr4", "mov $0, %edi")
-        elif p.mode in ("paged32", "pae32"):
-            p.step(*toggle_paging(p, r.random() < 0.5, [r.choice([f"mov {at}, %ebx", f"movb $7, {at}", "mov %cr3, %ebx\n\tmov $0, %ebx"])]))
-        elif p.mode == "compat32":
-            p.step(*toggle_paging(p, r.random() < 0.5, efer), *efer)
-        else:
-            p.step(f"push ${SEL['code32']}", f"push $1f - p{p.id} + {CODE}", "lretq", ".code32", "1:", *toggle_paging(p, False, efer),
-                   f"ljmp ${SEL['code64']}, $1f - p{p.id} + {CODE}", ".code64", "1: nop", "mov $0, %esi")
-    p.step("mov $0, %eax", "mov $0, %ebx", "mov $0, %ecx", "mov $0, %edx", "mov $0, %esi", "mov $0, %edi", "cmp %eax, %eax")
-    p.defined(0)
-
-
 def make_plain(p):
     """Instructions that leave the guest and do nothing else, and a little arithmetic between them."""
     p.options |= NEEDS_HYPERVISOR
@@ -654,7 +586,6 @@ def make_plain(p):
     p.defined(0)
 
 
-KERNEL = [m for m in MODES if m not in USER]
 # Kind -> what makes it, how often, in which modes.
 KINDS = {
     "forms": (make_forms, 30, MODES),
@@ -670,7 +601,7 @@ KINDS = {
     "control": (make_control, 6, KERNEL),
     "segments": (make_segments, 5, MODES),
     "plain": (make_plain, 4, MODES),
-    "modes": (make_modes, 5, KERNEL),
+    "modes": (make_modes, 10, KERNEL),
 }
 
 

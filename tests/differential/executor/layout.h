@@ -4,16 +4,17 @@
 
 #define REAL_STUBS 0x8000 /* real-mode interrupt stubs, copied there */
 #define REAL_DATA 0x9000
-#define CODE 0x10000      /* the program, 4 KiB; the base of the 16-bit code segments */
-#define DATA 0x20000      /* 8 KiB of random bytes; the base of the 16-bit data segments */
+#define CODE 0x10000 /* the program, 4 KiB; the base of the 16-bit code segments */
+#define CODE_BYTES 4096
+#define DATA 0x20000 /* 8 KiB of random bytes; the base of the 16-bit data segments */
 #define DATA_BYTES 0x2000
-#define ABSENT 0x22000    /* not present where paging is on */
+#define ABSENT 0x22000 /* not present where paging is on */
 #define READ_ONLY 0x24000
 #define NO_EXECUTE 0x26000
 #define SUPERVISOR 0x28000
 #define STACK 0x30000
 #define STACK_TOP 0x30f00
-#define WINDOW 0x40000    /* where paging is on: device memory, or RAM_DEVICE; FS has its base in every mode */
+#define WINDOW 0x40000 /* where paging is on: device memory, or RAM_DEVICE; FS has its base in every mode */
 #define RAM_DEVICE 0x48000
 #define DEVICE 0xfed80000
 #define LOW_PAGES 0x50000 /* below: pages of their own for programs */

@@ -16,12 +16,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define EVENTS_MAX 12
+#define EVENTS_MAX 20
 #define CHANGES_MAX 8
 /* Not compared in events: OF SF ZF AF PF CF, which programs compare at their end; and RF, which QEMU's TCG does not set in what a fault
  * pushes (SDM vol. 3, 18.3.1.1 "Instruction-Breakpoint Exception Condition"). */
 #define FLAGS_ALWAYS 0x108d5u
 #define MSR_EFER 0xc0000080u
+#define FLAGS_VM 0x20000u
 #define LSR 0x3fd
 
 enum { WINDOW_USED = 1, NEEDS_HYPERVISOR = 2, USES_APIC = 4 };
@@ -70,9 +71,13 @@ static uint16_t final_fs, final_gs;
 static bool bare;
 static uint32_t template[DATA_BYTES / 4];
 static uint32_t tss32[26], tss64[26];
-static uint32_t pd[1024] __attribute__((aligned(4096))), pt[1024] __attribute__((aligned(4096)));
-static uint64_t pml4[512] __attribute__((aligned(4096))), pdpt[512] __attribute__((aligned(4096))), pdp[4][512] __attribute__((aligned(4096))),
-	pt8[512] __attribute__((aligned(4096))), pae[4] __attribute__((aligned(32)));
+static uint32_t pt[1024] __attribute__((aligned(4096)));
+static uint64_t pdpt[512] __attribute__((aligned(4096))), pdp[4][512] __attribute__((aligned(4096))), pt8[512] __attribute__((aligned(4096)));
+/* Not static: programs that switch between modes load them. */
+extern uint32_t pd[1024];
+extern uint64_t pml4[512], pae[4];
+uint32_t pd[1024] __attribute__((aligned(4096)));
+uint64_t pml4[512] __attribute__((aligned(4096))), pae[4] __attribute__((aligned(32)));
 
 /* ---- the machine ---- */
 
@@ -263,11 +268,10 @@ static void prepare(bool device)
 	make_gdt(device);
 	make_idts();
 	make_tables(device);
-	tss32[1] = (uint32_t)stack_tss;
-	tss32[2] = DATA32;
-	tss32[25] = 104 << 16;
-	tss64[1] = tss64[9] = (uint32_t)stack_tss;
-	tss64[25] = 104 << 16;
+	/* SS0:ESP0 and IST 1 in both: a program that switches modes keeps its TR. All gates of long mode use IST 1. */
+	tss32[1] = tss32[9] = tss64[1] = tss64[9] = (uint32_t)stack_tss;
+	tss32[2] = tss64[2] = DATA32;
+	tss32[25] = tss64[25] = 104 << 16;
 	random_state = now->seed | 1;
 	volatile uint32_t *data = (volatile uint32_t *)DATA, *ram = (volatile uint32_t *)RAM_DEVICE, *dev = (volatile uint32_t *)DEVICE;
 	for (unsigned i = 0; i < DATA_BYTES / 4; i++)
@@ -282,7 +286,7 @@ static void prepare(bool device)
 	volatile uint8_t *code = (volatile uint8_t *)CODE;
 	for (unsigned i = 0; i < now->bytes; i++)
 		code[i] = now->code[i];
-	for (unsigned i = now->bytes; i < 4096; i++)
+	for (unsigned i = now->bytes; i < CODE_BYTES; i++)
 		code[i] = 0xcc;
 	for (unsigned i = 0; i < 16; i++)
 		program_regs[i] = (uint64_t)random32() << 32 | random32();
@@ -322,6 +326,12 @@ static void take_16(struct state *s)
 	s->rip += (uint32_t)(s->cs << 4) - CODE;
 }
 
+/* Where the program begins in its code segment; not for real mode. */
+static uint32_t code_offset(const struct state *s)
+{
+	return s->cs == CODE16 || s->flags & FLAGS_VM ? 0 : CODE;
+}
+
 static void take_32(struct state *s)
 {
 	for (unsigned i = 0; i < 8; i++)
@@ -333,11 +343,10 @@ static void take_32(struct state *s)
 	s->rip = frame_32[12];
 	s->cs = (uint16_t)frame_32[13];
 	s->flags = frame_32[14];
-	bool user = s->cs & 3;
-	s->regs[4] = user ? frame_32[15] : s->regs[4] + 20;
-	s->ss = user ? (uint16_t)frame_32[16] : trap_ss;
-	if (s->cs != CODE16)
-		s->rip -= CODE;
+	bool outer = s->cs & 3 || s->flags & FLAGS_VM;
+	s->regs[4] = outer ? frame_32[15] : s->regs[4] + 20;
+	s->ss = outer ? (uint16_t)frame_32[16] : trap_ss;
+	s->rip -= code_offset(s);
 }
 
 static void take_64(struct state *s)
@@ -347,9 +356,10 @@ static void take_64(struct state *s)
 	s->regs[4] = frame_64[21];
 	s->vector = (uint32_t)frame_64[16];
 	s->error = (uint32_t)frame_64[17];
-	s->rip = frame_64[18] - CODE;
+	s->rip = frame_64[18];
 	s->cs = (uint16_t)frame_64[19];
 	s->flags = frame_64[20];
+	s->rip -= code_offset(s);
 	s->ss = (uint16_t)frame_64[22];
 	s->ds = (uint16_t)frame_64_ds;
 	s->es = (uint16_t)frame_64_es;
@@ -363,10 +373,10 @@ static void go_on(unsigned kind, const struct state *s)
 		f[19] = (uint16_t)(s->rip + CODE - (uint32_t)(s->cs << 4));
 		f[21] = (uint16_t)s->flags;
 	} else if (kind == 32) {
-		frame_32[12] = (uint32_t)s->rip + (s->cs != CODE16 ? CODE : 0);
+		frame_32[12] = (uint32_t)s->rip + code_offset(s);
 		frame_32[14] = (uint32_t)s->flags;
 	} else {
-		frame_64[18] = s->rip + CODE;
+		frame_64[18] = s->rip + code_offset(s);
 		frame_64[20] = s->flags;
 	}
 }
@@ -419,7 +429,7 @@ int trap(unsigned kind)
 	}
 	if (s->vector >= 0x40 && s->vector < 0x80)
 		wrmsr(0x80b, 0); /* EOI */
-	if (s->rip >= 4096)
+	if (s->rip >= CODE_BYTES)
 		return end_program("left its code");
 	if (is_fault(s->vector)) {
 		unsigned i = 0;
@@ -536,7 +546,10 @@ static void run_one(bool device)
 	if (now->options & WINDOW_USED)
 		text(device ? " d" : " r");
 	flush();
-	run_program();
+	if (now->bytes <= CODE_BYTES)
+		run_program();
+	else
+		why = "longer than its page";
 	if (why) {
 		text(" end=");
 		for (const char *c = why; *c; c++)
