@@ -1,4 +1,4 @@
-"""What executor/layout.h says, for the generator: addresses, selectors and modes, the same in every mode; and the names of registers."""
+"""What executor/layout.h says, for the generator: addresses, selectors and modes, the same in every mode; flags and the names of registers; and what several kinds of programs do."""
 
 CODE, DATA, ABSENT, READ_ONLY, NO_EXECUTE, SUPERVISOR, STACK, STACK_TOP, WINDOW = (
     0x10000, 0x20000, 0x22000, 0x24000, 0x26000, 0x28000, 0x30000, 0x30f00, 0x40000)
@@ -11,6 +11,8 @@ USER = {"user32", "user64"}
 LONG = {"long64", "user64", "compat32"}
 KERNEL = [m for m in MODES if m not in USER]
 WINDOW_USED, NEEDS_HYPERVISOR, USES_APIC = 1, 2, 4
+CF, PF, AF, ZF, SF, OF = 1, 4, 0x10, 0x40, 0x80, 0x800
+ALL = CF | PF | AF | ZF | SF | OF
 SUFFIX = {8: "b", 16: "w", 32: "l", 64: "q"}
 
 
