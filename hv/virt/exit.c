@@ -6,6 +6,7 @@
 #include "vdev/lapic.h"
 #include "virt/dirty.h"
 #include "virt/iobus.h"
+#include "virt/task.h"
 #include "virt/vcpu_impl.h"
 #include "vm/vm_impl.h"
 
@@ -335,6 +336,11 @@ static void on_skip(struct vcpu *v, struct virt_exit *e)
 	vcpu_skip(v, e->insn_len);
 }
 
+static void on_task_switch(struct vcpu *v, struct virt_exit *e)
+{
+	vcpu_task_switch(v, &e->u.task);
+}
+
 /* KVM's convention: result in RAX. We offer none: -ENOSYS (KVM_ENOSYS = 1000). */
 static void on_hypercall(struct vcpu *v, struct virt_exit *e)
 {
@@ -391,6 +397,7 @@ static const struct row rows[VEXIT_COUNT] = {
 	[VEXIT_XSETBV] = {on_xsetbv, 3, {0x0f, 0x01, 0xd1}, 0},
 	[VEXIT_WBINVD] = {on_skip, 2, {0x0f, 0x09}, 1},
 	[VEXIT_INVD] = {on_skip, 2, {0x0f, 0x08}, 1},
+	[VEXIT_TASK_SWITCH] = {on_task_switch, 0, {0}, 0},
 	[VEXIT_LOG_FULL] = {on_nothing, 0, {0}, 0},
 	[VEXIT_EOI] = {on_eoi, 0, {0}, 0},
 	[VEXIT_APIC_WRITE] = {on_apic_write, 0, {0}, 0},

@@ -54,6 +54,7 @@ enum virt_control { VCTL_CR0, VCTL_CR2, VCTL_CR3, VCTL_CR4, VCTL_EFER, VCTL_CR8,
 	X(XSETBV, "xsetbv")                                                                                                                  \
 	X(WBINVD, "wbinvd")                                                                                                                  \
 	X(INVD, "invd")                                                                                                                      \
+	X(TASK_SWITCH, "task_switch")  /* by TSS or task gate; the machine has done nothing but checks: u.task */                              \
 	X(LOG_FULL, "log_full")        /* dirty log: the vendor has emptied the machine's: enter again */                                    \
 	X(EOI, "eoi")                  /* assisted LAPIC: a level-triggered interrupt was ended: u.vector */                                 \
 	X(APIC_WRITE, "apic_write")    /* assisted LAPIC: the guest has written the register at u.offset of its page */                      \
@@ -80,6 +81,17 @@ struct virt_event {
 	uint32_t error;
 };
 
+/* SDM vol. 3, table 28-2. */
+enum virt_task_source { VTASK_CALL, VTASK_IRET, VTASK_JMP, VTASK_GATE /* of the IDT */ };
+
+struct virt_task {
+	uint16_t selector; /* the new TSS's */
+	uint8_t source;    /* enum virt_task_source */
+	uint8_t skip;      /* bytes from RIP to where the old task goes on */
+	bool has_error;    /* VTASK_GATE: the exception's, for the new task's stack */
+	uint32_t error;
+};
+
 struct virt_exit {
 	uint8_t reason;   /* enum virt_exit_reason */
 	uint8_t insn_len; /* length of the instruction at RIP; 0: the machine does not tell, and `code_at` says where it is */
@@ -102,6 +114,7 @@ struct virt_exit {
 			uint32_t error;
 			uint64_t cr2;
 		} exception;
+		struct virt_task task;
 		uint8_t vector;
 		uint16_t offset;
 		const char *text;

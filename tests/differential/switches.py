@@ -12,7 +12,7 @@ through a gate of the walk's own. Paging goes off before it goes on with other t
 
 Every edge can be interrupted by something that leaves the guest, in each state between the two modes (PE without a far jump, LME without PG,
 a segment of the old mode in the new one); in each mode it does what the mode can do: device memory, ports, control registers, faults with error
-codes, interrupts and NMIs through the mode's own gates. What the registers CR0, CR4 and EFER say on the way is kept in the program's memory.
+codes, interrupts and NMIs through the mode's own gates, other tasks. What the registers CR0, CR4 and EFER say on the way is kept in the program's memory.
 
 Not generated, because of QEMU's TCG: a guest with EFER.LME but without CR4.PAE and paging (it leaves such a guest without loading the host's
 CR0, and the host is gone), CR0.PG in 64-bit code or without PE or, with LME, without PAE, which must be #GP (SDM vol. 3, 2.5 and 9.8.5).
@@ -25,7 +25,8 @@ BITS = {"real": 16, "prot16": 16, "prot32": 32, "paged32": 32, "pae32": 32, "com
 PAGING = {"paged32", "pae32", "compat32", "compat16", "long64", "vm86"}
 LMA = {"compat32", "compat16", "long64"}
 EFER, VM_IOPL3 = "0xc0000080", 0x23002
-VECTOR_BACK = 0xf1  # leaves virtual-8086 mode
+VECTOR_BACK, VECTOR_TASK = 0xf1, 0xf2  # leaves virtual-8086 mode; enters another task
+TASK = 0xb0
 
 
 class Walk:
@@ -320,9 +321,47 @@ class Walk:
         self.add("cld", *(f"mov ${x}, {reg(y, max(self.bits, 32))}" for x, y in ((at, "si"), (at, "di"), (n, "c"), (0xe0, "d"))))
         self.add(self.r.choice([f"rep outs{size} ({reg('si', self.bits)}), %dx", f"rep ins{size} %dx, %es:({reg('di', self.bits)})"]))
 
+    # ---- tasks ----
+
+    def task(self):
+        """To another task and back, by JMP, CALL, task gates; what the processor has done to TSSs, descriptors, CR0.TS and NT is kept.
+
+        Not compared: other flags; TCG takes the last comparison's operand for them, which therefore is 0. Not generated: a 16-bit TSS (TCG saves the
+        old task in the form of the new one's).
+        """
+        how = self.r.choice(["call", "jmp", "gate", "int", "fault"])
+        go = {"call": f"lcall ${TASK}, $0", "jmp": f"ljmp ${TASK}, $0", "gate": f"lcall ${TASK + 8}, $0", "int": f"int ${VECTOR_TASK}",
+              "fault": "mov $0xfff8, %ecx\n\tmov %ecx, %gs"}[how]
+        gate = {"int": f"idt32 + {8 * VECTOR_TASK}", "fault": f"idt32 + {8 * 13}"}.get(how)
+        self.add("mov %cr3, %eax", *(f"mov %eax, {x} + 28" for x in ("tss32", "tss64", "tss_task")))
+        state = {32: self.flat("5f"), 36: 2, 56: STACK_TOP - 0x100, 72: SEL["data32"], 76: SEL["code32"], 80: SEL["data32"], 84: SEL["data32"],
+                 88: SEL["window"], 92: SEL["window"], 96: 0}
+        self.add(*(f"movl ${x}, tss_task + {at}" for at, x in state.items()))
+        if gate:
+            self.add(f"pushl {gate}", f"pushl {gate} + 4", f"movl ${TASK << 16}, {gate}", f"movl $0xe500, {gate} + 4")
+        self.add("mov $0, %eax", "cmp %eax, %eax", "mov $0x11223344, %ebx", "mov $0x55667788, %ebp", go, "jmp 6f", "5:")
+        kept = ["mov %cr0, %eax", "pushf\n\tpop %eax\n\tand $0x4000, %eax", "str %eax"]
+        for what in (["nop", "pop %eax"] if how == "fault" else ["nop"]) + kept:
+            self.add(what)
+            self.keep()
+        self.add("clts")
+        self.halfway()
+        if how == "fault":  # the old task goes on behind the instruction
+            self.add(*(f"movl ${self.flat('6f')}, {x} + 32" for x in ("tss32", "tss64")))
+        self.add(f"ljmp ${SEL['tss']}, $0" if how == "jmp" else "iret", "6: cld")
+        for what in ("mov %ebx, %eax", "mov %ebp, %eax", *kept, "movzwl tss_task, %eax", "movzbl gdt + 0xb5, %eax", "movzbl gdt + 0x5d, %eax"):
+            self.add(what)
+            self.keep()
+        if gate:
+            self.add(f"popl {gate} + 4", f"popl {gate}")
+        # Long mode's IST 1 lies where this mode keeps EFLAGS and EAX.
+        self.add("clts", *(f"movl ${x}, {tss} + {at}" for tss in ("tss32", "tss64") for at, x in ((36, "stack_tss"), (40, 0))))
+
     def visit(self):
         do = [self.fault, self.halfway] if self.mode == "vm86" else [
             self.registers, self.machine_status, self.toggle_cr4, self.fault, self.interrupt, self.strings, self.blink, self.halfway]
+        if self.mode in ("prot32", "paged32", "pae32"):
+            do += [self.task, self.task]
         for _ in range(self.r.randrange(0, 3)):
             self.r.choice(do)()
             self.end_step()

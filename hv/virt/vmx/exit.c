@@ -109,6 +109,24 @@ static void decode_log_full(struct vcpu *v, const struct vmx_exit *x, struct vir
 		vmx_block_nmi(v);
 }
 
+/* 26.4.2 and table 28-2. An event that came by a task gate is not delivered again: the switch is its delivery. */
+static void decode_task(struct vcpu *v, const struct vmx_exit *x, struct virt_exit *e)
+{
+	struct virt_event *by = &e->interrupted;
+	bool gate = (x->qualification >> 30 & 3) == VTASK_GATE;
+	bool instruction =
+		!gate || by->type == VEVENT_SOFTWARE || (by->type == VEVENT_EXCEPTION && (by->vector == X86_BP || by->vector == X86_OF));
+	e->u.task = (struct virt_task){.selector = (uint16_t)x->qualification,
+		.source = x->qualification >> 30 & 3,
+		.skip = instruction ? (uint8_t)x->insn_len : 0,
+		.has_error = gate && by->has_error,
+		.error = by->error};
+	if (gate && by->type == VEVENT_NMI)
+		vmx_block_nmi(v);
+	if (gate)
+		by->valid = false;
+}
+
 static void decode_invalid(struct vcpu *v, const struct vmx_exit *x, struct virt_exit *e)
 {
 	const char *field = vmx_why_invalid(v);
@@ -142,7 +160,7 @@ static const struct vmx_exit_row rows[VMX_EXIT_COUNT] = {
 	[6] = CRASH("SMI: no SMM monitor"),
 	[7] = {VEXIT_IRQ_WINDOW, 0, NULL, NULL},
 	[8] = {VEXIT_NMI_OPEN, 0, NULL, NULL},
-	[9] = CRASH("a task switch by a task gate or TSS: not emulated"),
+	[9] = {VEXIT_TASK_SWITCH, VMX_WANT_QUALIFICATION | VMX_WANT_LENGTH, decode_task, NULL},
 	[10] = INSTRUCTION(CPUID),
 	[11] = UNDEFINED, /* GETSEC */
 	[12] = INSTRUCTION(HLT),

@@ -33,6 +33,7 @@
 #define TSS 0x58 /* two slots */
 #define REAL_CODE 0x68
 #define REAL_SEG 0x70
+#define TASK 0xb0         /* another task's TSS; the slot behind it: a task gate to it */
 #define ODD_SEGMENTS 0x78 /* programs load these: not present, read-only, expand-down, conforming, system, null limits */
 #define GDT_SLOTS 24
 

@@ -70,13 +70,12 @@ static uint32_t final_cr0, final_cr4, final_efer;
 static uint16_t final_fs, final_gs;
 static bool bare;
 static uint32_t template[DATA_BYTES / 4];
-static uint32_t tss32[26], tss64[26];
 static uint32_t pt[1024] __attribute__((aligned(4096)));
 static uint64_t pdpt[512] __attribute__((aligned(4096))), pdp[4][512] __attribute__((aligned(4096))), pt8[512] __attribute__((aligned(4096)));
-/* Not static: programs that switch between modes load them. */
-extern uint32_t pd[1024];
+/* Not static: programs that switch between modes and tasks use them. */
+extern uint32_t pd[1024], tss32[26], tss64[26], tss_task[26];
 extern uint64_t pml4[512], pae[4];
-uint32_t pd[1024] __attribute__((aligned(4096)));
+uint32_t pd[1024] __attribute__((aligned(4096))), tss32[26], tss64[26], tss_task[26];
 uint64_t pml4[512] __attribute__((aligned(4096))), pae[4] __attribute__((aligned(32)));
 
 /* ---- the machine ---- */
@@ -203,6 +202,8 @@ static void make_gdt(bool device)
 		{ODD_SEGMENTS + 32, segment(0, 0xfffff, 0x99, 0xc)}, /* execute-only code */
 		{ODD_SEGMENTS + 40, segment(0, 0xfffff, 0x82, 0)},   /* an LDT */
 		{ODD_SEGMENTS + 48, segment(DATA, 15, 0x93, 4)},     /* sixteen bytes */
+		{TASK, segment((uint32_t)tss_task, 103, 0x89, 0)},
+		{TASK + 8, (uint64_t)0x8500 << 32 | TASK << 16},
 	};
 	for (unsigned i = 1; i < GDT_SLOTS; i++)
 		gdt[i] = 0;
@@ -272,6 +273,8 @@ static void prepare(bool device)
 	tss32[1] = tss32[9] = tss64[1] = tss64[9] = (uint32_t)stack_tss;
 	tss32[2] = tss64[2] = DATA32;
 	tss32[25] = tss64[25] = 104 << 16;
+	for (unsigned i = 0; i < 26; i++)
+		tss_task[i] = 0;
 	random_state = now->seed | 1;
 	volatile uint32_t *data = (volatile uint32_t *)DATA, *ram = (volatile uint32_t *)RAM_DEVICE, *dev = (volatile uint32_t *)DEVICE;
 	for (unsigned i = 0; i < DATA_BYTES / 4; i++)

@@ -90,6 +90,32 @@ static void virtualized_lapic(void **state)
 	assert_int_equal(e.u.offset, 0x320);
 }
 
+static void task_switches(void **state)
+{
+	struct virt_exit e;
+
+	s.exit.insn_len = 7;
+	e = decode(9, 2u << 30 | 0x58);
+	assert_int_equal(e.reason, VEXIT_TASK_SWITCH);
+	assert_int_equal(e.u.task.source, VTASK_JMP);
+	assert_int_equal(e.u.task.selector, 0x58);
+	assert_int_equal(e.u.task.skip, 7);
+	assert_false(e.u.task.has_error);
+	/* By a gate of the IDT: the event is delivered by the switch. An exception's instruction is not behind, INT n is. */
+	s.exit.qualification = 3u << 30 | 0x60;
+	(void)vmx_exit_begin(&s.exit, 9);
+	e.interrupted = (struct virt_event){.valid = true, .has_error = true, .type = VEVENT_EXCEPTION, .vector = X86_GP, .error = 0x18};
+	vmx_decode_exit(&v, &e);
+	assert_false(e.interrupted.valid);
+	assert_true(e.u.task.has_error);
+	assert_int_equal(e.u.task.error, 0x18);
+	assert_int_equal(e.u.task.skip, 0);
+	e.interrupted = (struct virt_event){.valid = true, .type = VEVENT_SOFTWARE, .vector = 0x80};
+	vmx_decode_exit(&v, &e);
+	assert_int_equal(e.u.task.skip, 7);
+	assert_false(e.interrupted.valid);
+}
+
 static void exceptions(void **state)
 {
 	s.exit.event = EVENT_VALID | EVENT_ERROR | VMX_HARDWARE << 8 | X86_AC;
@@ -131,6 +157,7 @@ int main(void)
 		cmocka_unit_test(instructions),
 		cmocka_unit_test(memory),
 		cmocka_unit_test(virtualized_lapic),
+		cmocka_unit_test(task_switches),
 		cmocka_unit_test(exceptions),
 		cmocka_unit_test(events),
 	};
