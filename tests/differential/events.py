@@ -38,6 +38,7 @@ def make_exceptions(p):
     if p.bits == 64:
         choices += ["mov $0x800000000000, %rbx\n\tmov (%rbx), %al", "mov $0x800000000000, %rbx\n\tjmp *%rbx", "mov $0x900000000000, %rbx\n\tpush (%rbx)",
                     "mov $0x7fffffffffff, %rbx\n\tmov (%rbx), %al", "syscall_absent"]
+    flat = {16: SEL["data16"], 32: SEL["data32"], 64: SEL["data32"]}[p.bits] if not p.user else SEL["udata32"]
     for _ in range(r.randrange(1, 5)):
         c = r.choice(choices)
         if c == "hlt_or_gp":
@@ -48,12 +49,11 @@ def make_exceptions(p):
             c += "\n\tcmp %eax, %eax"
         # Division leaves all flags undefined, LAR and LSL all but ZF; a fault in either leaves them as they were, TCG's may not.
         p.step(c, "cmp %ecx, %ecx")
+        if "%ds" in c:  # the next step may write
+            p.step(f"mov ${flat}, %eax", "mov %eax, %ds")
     p.defined(0)
     if p.mode != "real":
-        back = {16: (SEL["data16"],), 32: (SEL["data32"],), 64: (SEL["data32"],)}[p.bits][0]
-        if p.user:
-            back = SEL["udata32"]
-        p.step(f"mov ${back}, %eax", "mov %eax, %ds", "mov %eax, %es")
+        p.step(f"mov ${flat}, %eax", "mov %eax, %ds", "mov %eax, %es")
 
 
 # ---- interrupts and NMIs ----
