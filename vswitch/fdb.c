@@ -56,11 +56,25 @@ uint32_t fdb_find_far(const struct fdb *f, uint64_t key, uint32_t first)
 	return window_find(f, second_place(f, key), key);
 }
 
-uint64_t fdb_view_find_far(const struct fdb *f, uint64_t key)
+uint64_t fdb_view_find_far(struct fdb *f, uint64_t key)
 {
-	uint32_t slot = fdb_find_far(f, key, fdb_first(f, key));
+	uint32_t first = fdb_first(f, key), slot = fdb_find_far(f, key, first);
 
+	if (slot == FDB_NONE && f->elsewhere) {
+		slot = f->elsewhere(f, key);
+		if (slot != FDB_NONE) {
+			*fdb_memo_of(f, first + 1ull) = (struct fdb_memo){key, slot};
+			f->memo_used = true;
+		}
+	}
 	return slot == FDB_NONE ? FDB_ABSENT : slot;
+}
+
+void fdb_forget(struct fdb *f)
+{
+	for (unsigned i = 0; f->memo_used && i < FDB_MEMO; i++)
+		f->memo[i] = (struct fdb_memo){0, FDB_ABSENT}; /* a frame may have the key 0 */
+	f->memo_used = false;
 }
 
 static bool is_static(const struct fdb *f, uint32_t slot)
@@ -81,6 +95,7 @@ static void slot_clear(struct fdb *f, uint32_t slot)
 		--*spilled_of(f, first);
 	if (!is_static(f, slot))
 		f->learned--;
+	fdb_forget(f);
 	f->key[slot] = 0;
 	f->entry[slot] = 0; /* no key is 0, but a frame may have it: it must find nothing */
 }
@@ -93,6 +108,7 @@ static void slot_set(struct fdb *f, uint32_t slot, uint64_t key, uint16_t port, 
 		++*spilled_of(f, first);
 	if (stamp != FDB_STATIC)
 		f->learned++;
+	fdb_forget(f);
 	f->key[slot] = key;
 	f->entry[slot] = fdb_entry(stamp, port);
 }
@@ -148,7 +164,7 @@ int fdb_create(struct fdb *f)
 {
 	char *memory = hv_contig_alloc(FDB_BYTES, HV_PAGE_SIZE);
 
-	*f = (struct fdb){.tick = 1, .tokens = FDB_LEARN_PER_TICK};
+	*f = (struct fdb){.tick = 1, .tokens = FDB_LEARN_PER_TICK, .memo_used = true};
 	if (!memory)
 		return trace_error(-ENOMEM);
 	f->key = (uint64_t *)memory;
@@ -157,6 +173,7 @@ int fdb_create(struct fdb *f)
 	f->spilled = (uint16_t *)(f->entry + FDB_TABLE + 1);
 	hv_random(&f->multiplier, sizeof(f->multiplier));
 	f->multiplier = (f->multiplier & ~0xffffull) | MULTIPLIER_LOW;
+	fdb_forget(f);
 	return 0;
 }
 

@@ -16,6 +16,8 @@
 #define FDB_NO_PORT 513                      /* VSW_PORT_UNKNOWN */
 #define FDB_NO_ENTRY ((uint64_t)FDB_NO_PORT) /* of a port that there is not, never heard of */
 
+#define FDB_MEMO 64u
+
 /* Keys and entries lie in arrays of their own: a lookup is a multiplication, an exclusive or, a shift and a comparison. */
 struct fdb {
 	uint64_t *key;       /* [FDB_TABLE], 0 = free */
@@ -25,6 +27,15 @@ struct fdb {
 	uint16_t *spilled;   /* [FDB_SLOTS / FDB_WINDOW], by first place: addresses that lie in their second window */
 	uint32_t learned, tokens, sweep;
 	uint64_t refused;
+	/*
+	 * Where else the switch looks for an address that is not in the table (a trunk port's): the slot that stands for it, or FDB_NONE.
+	 * Only for views; asked once, then remembered until something changes. NULL: nowhere.
+	 */
+	uint32_t (*elsewhere)(const struct fdb *f, uint64_t key);
+	struct fdb_memo {
+		uint64_t key, slot;
+	} memo[FDB_MEMO];
+	bool memo_used;
 };
 
 enum fdb_learn { FDB_KNOWN, FDB_LEARNED, FDB_REFUSED, FDB_OWNED };
@@ -95,29 +106,41 @@ static HV_ALWAYS_INLINE uint32_t fdb_first(const struct fdb *f, uint64_t key)
 
 /* The rest of fdb_find, and of fdb_view_find. */
 uint32_t fdb_find_far(const struct fdb *f, uint64_t key, uint32_t first);
-uint64_t fdb_view_find_far(const struct fdb *f, uint64_t key);
+uint64_t fdb_view_find_far(struct fdb *f, uint64_t key);
+/* What `elsewhere` said may be wrong from now on. Changes of the table do this themselves. */
+void fdb_forget(struct fdb *f);
 
 /* What a look-up needs, copied for a burst, so that it stays in registers. */
 struct fdb_view {
-	const struct fdb *fdb;
+	struct fdb *fdb;
 	const uint64_t *key;
 	uint64_t multiplier;
 };
 
-static HV_ALWAYS_INLINE struct fdb_view fdb_view(const struct fdb *f)
+static HV_ALWAYS_INLINE struct fdb_view fdb_view(struct fdb *f)
 {
 	return (struct fdb_view){f, f->key, f->multiplier};
+}
+
+/* By the slot behind an address's first one; its top bits depend on all of the key. */
+static HV_ALWAYS_INLINE struct fdb_memo *fdb_memo_of(struct fdb *f, uint64_t slot)
+{
+	return &f->memo[slot / (FDB_SLOTS / FDB_MEMO) % FDB_MEMO];
 }
 
 /* The slot of key, or FDB_ABSENT, whose entry is FDB_NO_ENTRY. Nearly always it is at the first place of key, or next to it. */
 static HV_ALWAYS_INLINE uint64_t fdb_view_find(const struct fdb_view *w, uint64_t key)
 {
 	uint64_t place = fdb_place(w->multiplier, key);
+	const struct fdb_memo *memo;
 
 	if (HV_LIKELY(w->key[place] == key))
 		return place;
 	__asm__("" : "+r"(place)); /* keeps gcc from computing what is rare before the comparison */
-	return HV_LIKELY(w->key[++place] == key) ? place : fdb_view_find_far(w->fdb, key);
+	if (HV_LIKELY(w->key[++place] == key))
+		return place;
+	memo = fdb_memo_of(w->fdb, place);
+	return memo->key == key ? memo->slot : fdb_view_find_far(w->fdb, key);
 }
 
 static HV_ALWAYS_INLINE uint64_t fdb_view_entry(const struct fdb_view *w, uint64_t slot)

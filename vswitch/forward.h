@@ -5,7 +5,7 @@
  *
  * A frame is plain (vsw_is_plain) when it lies in one direct mbuf, behind the usual headroom, that nobody shares, and asks for no offload.
  * A port that gets only frames that were plain when they came (a tag may have been taken out since), none too long for it, need not look at
- * each. Frames for an uplink carry no priority then: only trunks' guests give them one, and those take the careful path.
+ * each. Frames for an uplink carry no priority then: only trunks' guests give them one, and those take the careful path to it.
  */
 #ifndef VSWITCH_FORWARD_H
 #define VSWITCH_FORWARD_H

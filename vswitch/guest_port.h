@@ -17,7 +17,9 @@
 /* Frames for a guest that lie in others' memory: of one burst, while that is looked through. */
 struct vsw_direct {
 	struct netport_direct *next; /* behind the last one in `frames` */
-	uint32_t limit;              /* of a frame's length */
+	uint32_t limit;              /* of a frame's length without a tag; a trunk's: 0, because its frames are looked at once more, and */
+	uint32_t trunk_limit;        /* this is the limit; it gets tags but in its native VLAN's domain. Else 0 */
+	uint16_t native;
 	uint64_t bytes;
 	struct netport_direct frames[VSW_BURST];
 };
@@ -48,13 +50,15 @@ static inline struct guest_port *vsw_guest_of(struct netport *np)
 /* struct netport_ops's tx_burst and tx_plain. */
 unsigned vsw_guest_tx_burst(struct netport *np, const struct netport_frame *frames, unsigned n);
 unsigned vsw_guest_tx_plain(struct netport *np, const struct hv_seg *frames, unsigned n);
+/* A trunk's guest sends this tag, type and TCI as they lie in memory: its domain. VSW_DOMAIN_NONE: no tag, or not of the list. */
+uint16_t vsw_guest_domain_of_tag(struct vsw_port *p, uint32_t tag);
 /* struct vsw_port's check. */
 enum vsw_drop vsw_guest_check(struct vsw_port *p, struct rte_mbuf *m);
 
 /* ---- guest_direct.c ---- */
 /*
- * Delivers those of a guest's plain frames, n up to VSW_BURST, that go to other guests as they lie. Returns how many it left, in their
- * order, in `left`.
+ * Delivers those of a guest's plain frames, n up to VSW_BURST, that go to other guests as they lie. Returns how many it left: n are all
+ * of `frames`; fewer are, in their order, in `left`.
  */
 unsigned vsw_guest_direct(struct guest_port *g, const struct hv_seg *frames, unsigned n, struct hv_seg *left);
 

@@ -241,6 +241,85 @@ static unsigned copy_plain_burst(struct guest_port *g, const struct hv_seg *fram
 	return ready;
 }
 
+/* What a trunk's frame may be, and the tag seen last. */
+struct trunk_view {
+	struct vsw_port *port;
+	uint32_t limit;
+	uint32_t tag;              /* type and TCI, as they lie in memory; 0: none was seen */
+	uint32_t domain, priority; /* its */
+};
+
+uint16_t vsw_guest_domain_of_tag(struct vsw_port *p, uint32_t tag)
+{
+	uint16_t vlan = __builtin_bswap16((uint16_t)(tag >> 16)) & 0xfff;
+
+	if ((uint16_t)tag != VLAN_TPID_C || !vlan || vlan > VSW_VLAN_MAX || !vsw_vlan_in(&p->portgroup->vlans, vlan))
+		return VSW_DOMAIN_NONE;
+	vsw_vlan_add(&p->used, vlan);
+	return p->sw->domain_of[vlan];
+}
+
+/* A frame without a tag, of the native VLAN. */
+static __attribute__((noinline)) bool copy_native(struct vsw_port *p, const struct hv_seg *seg, uint32_t limit, struct rte_mbuf *m)
+{
+	m->vlan_tci = p->domain;
+	if (p->domain == VSW_DOMAIN_NONE)
+		return false;
+	vsw_vlan_add(&p->used, p->portgroup->config->native_vlan);
+	return copy_plain(seg, seg->len, limit, m);
+}
+
+/*
+ * The same as copy_plain for a trunk. A tag is left out: the first 16 bytes are read once, and what follows the tag is copied behind the
+ * addresses.
+ */
+static HV_ALWAYS_INLINE bool copy_trunk(struct trunk_view *v, const struct hv_seg *seg, struct rte_mbuf *m)
+{
+	const uint8_t *base = seg->base;
+	uint8_t *eth = vsw_plain_data(m);
+	uint32_t tag, len = seg->len - VLAN_TAG_LEN;
+	__m128i header = _mm_loadu_si128((const __m128i *)(const void *)base);
+
+	__asm__ volatile("" : "+x"(header));
+	tag = (uint32_t)_mm_extract_epi32(header, 3);
+	if (HV_UNLIKELY(tag != v->tag)) {
+		uint16_t domain = vsw_guest_domain_of_tag(v->port, tag);
+
+		if (domain == VSW_DOMAIN_NONE)
+			return (uint16_t)tag != VLAN_TPID_C && copy_native(v->port, seg, v->limit, m);
+		v->tag = tag;
+		v->domain = domain;
+		v->priority = tag >> 16 & VLAN_PRIORITY_MASK;
+	}
+	if (HV_UNLIKELY(len - ETH_HEADER_LEN >= v->limit))
+		return false;
+	_mm_storeu_si128((__m128i *)(void *)eth, header);
+	memcpy(eth + 12, base + 16, len - 12);
+	if (HV_UNLIKELY(vsw_may_be_tag(eth, 12)) && vsw_is_tagged(eth))
+		return false;
+	mbuf_init(m, len);
+	m->vlan_tci = (uint16_t)v->domain;
+	m->vlan_tci_outer = (uint16_t)v->priority;
+	return true;
+}
+
+/* Plain frames of a trunk: their domains are in vlan_tci. */
+static unsigned copy_trunk_burst(struct guest_port *g, const struct hv_seg *frames, unsigned n, struct rte_mbuf **mbufs)
+{
+	struct trunk_view v = {.port = &g->port, .limit = plain_limit(g)};
+	unsigned ready = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct rte_mbuf *m = mbufs[i];
+
+		if (HV_UNLIKELY(!copy_trunk(&v, &frames[i], m)))
+			m = take_frame(g, &(struct netport_frame){.segs = &frames[i], .nsegs = 1, .len = frames[i].len}, m);
+		if (HV_LIKELY(m))
+			mbufs[ready++] = m;
+	}
+	return ready;
+}
+
 /* The same one by one: frames of a trunk, or mbufs are nearly used up. */
 static unsigned take_burst(struct guest_port *g, const struct netport_frame *frames, unsigned n, struct rte_mbuf **mbufs)
 {
@@ -262,8 +341,8 @@ static void tx_burst(struct guest_port *g, const struct netport_frame *frames, u
 		n = take_burst(g, frames, n, mbufs);
 	else
 		n = copy_burst(g, frames, n, mbufs);
-	if (HV_UNLIKELY(trunk && n))
-		vsw_input(&g->port, mbufs, n);
+	if (HV_UNLIKELY(trunk))
+		vsw_input_trunk(&g->port, mbufs, n);
 	else
 		vsw_input_access(&g->port, mbufs, n);
 }
@@ -293,18 +372,20 @@ static void tx_plain(struct guest_port *g, const struct hv_seg *frames, unsigned
 	struct rte_mbuf *mbufs[VSW_BURST];
 	struct hv_seg left[VSW_BURST];
 
-	if (HV_LIKELY(!g->port.filters_in && !g->port.sw->watchers && !(g->port.flags & VSW_PF_TRUNK))) {
-		n = vsw_guest_direct(g, frames, n, left);
-		frames = left;
+	if (HV_LIKELY(!g->port.filters_in && !g->port.sw->watchers)) {
+		unsigned count = vsw_guest_direct(g, frames, n, left);
+
+		frames = count == n ? frames : left;
+		n = count;
 	}
 	if (HV_LIKELY(!n))
 		return;
-	if (HV_UNLIKELY(g->port.flags & VSW_PF_TRUNK || rte_mempool_get_bulk(g->port.sw->v->guest_pool, (void **)mbufs, n))) {
+	if (HV_UNLIKELY(rte_mempool_get_bulk(g->port.sw->v->guest_pool, (void **)mbufs, n)))
 		tx_plain_as_any(g, frames, n);
-		return;
-	}
-	n = copy_plain_burst(g, frames, n, mbufs);
-	vsw_input_access(&g->port, mbufs, n);
+	else if (g->port.flags & VSW_PF_TRUNK)
+		vsw_input_trunk(&g->port, mbufs, copy_trunk_burst(g, frames, n, mbufs));
+	else
+		vsw_input_access(&g->port, mbufs, copy_plain_burst(g, frames, n, mbufs));
 }
 
 unsigned vsw_guest_tx_plain(struct netport *np, const struct hv_seg *frames, unsigned n)

@@ -41,6 +41,8 @@ static int derive_vlans(struct vsw_portgroup *pg, const struct vsw_switch_config
 
 int vsw_portgroup_derive(struct vsw_portgroup *pg, const struct vsw_switch_config *sw)
 {
+	int err;
+
 	/* What the uplinks carry at most; a switch without uplinks carries what its port groups say. */
 	if (!pg->config->mtu)
 		pg->mtu = pg->sw->mtu;
@@ -48,7 +50,9 @@ int vsw_portgroup_derive(struct vsw_portgroup *pg, const struct vsw_switch_confi
 		pg->mtu = HV_MIN(pg->config->mtu, pg->sw->mtu);
 	else
 		pg->mtu = pg->config->mtu;
-	return derive_vlans(pg, sw);
+	err = derive_vlans(pg, sw);
+	fdb_forget(&pg->sw->fdb);
+	return err;
 }
 
 void vsw_port_apply(struct vsw_port *p, struct vsw_portgroup *pg)
@@ -57,6 +61,7 @@ void vsw_port_apply(struct vsw_port *p, struct vsw_portgroup *pg)
 		vsw_stats_leave(p);
 	p->portgroup = pg;
 	p->sw = pg->sw;
+	fdb_forget(&p->sw->fdb);
 	p->domain = pg->domain ? pg->domain->id : VSW_DOMAIN_NONE;
 	vsw_port_set_mtu(p, pg->mtu);
 	p->flags = (uint16_t)(pg->trunk ? p->flags | VSW_PF_TRUNK : p->flags & ~VSW_PF_TRUNK);
@@ -137,15 +142,31 @@ void vsw_port_set_mtu(struct vsw_port *p, uint16_t mtu)
 	p->payload_limit = mtu + 1u;
 }
 
-struct vsw_port *vsw_trunk_owner(const struct vsw_switch *sw, uint64_t mac, uint16_t domain)
+/* The slot of a trunk port's address, when the port has the domain's VLAN. */
+static uint32_t trunk_slot(const struct vsw_switch *sw, uint64_t mac, uint16_t domain)
 {
 	uint32_t slot = fdb_find(&sw->fdb, fdb_key(mac, VSW_DOMAIN_TRUNK));
-	struct vsw_port *p;
 
 	if (slot == FDB_NONE)
-		return NULL;
-	p = sw->v->ports[fdb_slot_port(&sw->fdb, slot)];
-	return vsw_vlan_in(&p->portgroup->vlans, sw->v->domains[domain]->vlan) ? p : NULL;
+		return slot;
+	return vsw_vlan_in(&sw->v->ports[fdb_slot_port(&sw->fdb, slot)]->portgroup->vlans, sw->v->domains[domain]->vlan) ? slot : FDB_NONE;
+}
+
+struct vsw_port *vsw_trunk_owner(const struct vsw_switch *sw, uint64_t mac, uint16_t domain)
+{
+	uint32_t slot = trunk_slot(sw, mac, domain);
+
+	return slot == FDB_NONE ? NULL : sw->v->ports[fdb_slot_port(&sw->fdb, slot)];
+}
+
+uint32_t vsw_trunk_elsewhere(const struct fdb *f, uint64_t key)
+{
+	const struct vsw_switch *sw = hv_container_of(f, struct vsw_switch, fdb);
+	uint16_t domain = (uint16_t)key;
+
+	if (!sw->trunk_ports || domain >= VSW_MAX_DOMAINS || !sw->v->domains[domain])
+		return FDB_NONE;
+	return trunk_slot(sw, key >> 16, domain);
 }
 
 /*

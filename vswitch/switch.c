@@ -121,8 +121,10 @@ struct vsw_switch *vsw_switch_new(struct vsw *v)
 	if (!sw)
 		return NULL;
 	sw->v = v;
-	if (!fdb_create(&sw->fdb))
+	if (!fdb_create(&sw->fdb)) {
+		sw->fdb.elsewhere = vsw_trunk_elsewhere;
 		return sw;
+	}
 	hv_contig_free(sw, sizeof(*sw));
 	return NULL;
 }

@@ -117,9 +117,9 @@ enum vsw_filter_bit {
 
 struct vsw_port {
 	/* Per frame. */
-	uint32_t staged;        /* frames in stage; this and the next are read and cleared as one (vsw_stage_take) */
-	uint32_t stage_payload; /* of the plain ones there: their bytes behind the Ethernet headers; VSW_STAGE_MIXED */
-	uint32_t payload_limit; /* plain frames with so many bytes behind the Ethernet header, or more, need a closer look: MTU + 1 */
+	uint32_t staged;           /* frames in stage; this and the next are read and cleared as one (vsw_stage_take) */
+	uint32_t stage_payload;    /* of the plain ones there: their bytes behind the Ethernet headers; VSW_STAGE_MIXED */
+	uint32_t payload_limit;    /* plain frames with so many bytes behind the Ethernet header, or more, need a closer look: MTU + 1 */
 	struct vsw_direct *direct; /* a guest's, to which a burst is delivered just now (guest_direct.c); else NULL */
 	uint16_t index, flags;
 	uint16_t domain; /* id; an uplink's or trunk's frames tell by their tag */
@@ -301,6 +301,8 @@ uint16_t vsw_switch_mtu(const struct vsw *v, const struct vsw_switch_config *c);
 void vsw_input(struct vsw_port *in, struct rte_mbuf **frames, unsigned n);
 /* The same for an access port, whose frames are all of its own domain. */
 void vsw_input_access(struct vsw_port *in, struct rte_mbuf **frames, unsigned n);
+/* The same for a trunk's port, whose frames have different ones. */
+void vsw_input_trunk(struct vsw_port *in, struct rte_mbuf **frames, unsigned n);
 /* The end of a round: hands every port what was gathered for it, but for those that are polled for it (VSW_PF_PULLS). */
 void vsw_flush(struct vsw *v);
 /* Hands over to those too: nothing is staged any more. */
@@ -342,6 +344,8 @@ int vsw_mac_claim(struct vsw_port *p, uint64_t mac) HV_MUST_CHECK;
 void vsw_mac_release(struct vsw_port *p, uint64_t mac);
 /* The trunk port that has this MAC and is in the domain, or NULL. */
 struct vsw_port *vsw_trunk_owner(const struct vsw_switch *sw, uint64_t mac, uint16_t domain);
+/* The same for the short paths: struct fdb's `elsewhere`. */
+uint32_t vsw_trunk_elsewhere(const struct fdb *f, uint64_t key);
 
 /* ---- vlan.c ---- */
 void vsw_vlan_set_ranges(struct vsw_vlan_set *set, const struct vsw_vlan_range *ranges, unsigned count);

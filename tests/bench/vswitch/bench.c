@@ -8,6 +8,8 @@
  *   policy-in, policy-out   as in and out; the local ports are shaped in both directions, and a mirror session watches them for frames of
  *                           one host and TCP port, which never come
  *   virtio   guest -> guest from virtqueue to virtqueue, both of virtual NICs in memory of the bench (PORTS: 2 to 4 of them)
+ *   trunk-virtio   the same, on trunk ports: with tags
+ *   trunk-in, trunk-out, trunk-guest   uplink -> guests, guests -> uplink, guest -> guest on trunk ports
  *   forward  uplink 0 <-> local ports, which are ethdevs 1.. (give them with --vdev): what other switches do between devices
  *   plain    the same without VLANs
  *
@@ -241,7 +243,36 @@ static void case_virtio(unsigned round)
 		nic_reap(&nics[i]);
 }
 
-static void nics_start(void)
+/* A burst of a trunk's guest in one piece of memory. */
+static void trunk_sends(unsigned from, uint64_t dst)
+{
+	struct hv_seg segs[VSW_BURST];
+	struct netport *np = b.port[from].np;
+
+	header(b.data, dst, local_mac(from), (uint16_t)(10 + vlan_of(from)));
+	for (unsigned i = 0; i < VSW_BURST; i++)
+		segs[i] = (struct hv_seg){b.data, next_size() + 4};
+	np->ops->tx_plain(np, segs, VSW_BURST);
+	np->ops->tx_flush(np);
+}
+
+static void case_trunk_out(unsigned round)
+{
+	unsigned from = round % local_ports();
+
+	trunk_sends(from, outside_mac(next_mac() / VLANS * VLANS + vlan_of(from)));
+	native_core_step();
+	drain();
+}
+
+static void case_trunk_guest(unsigned round)
+{
+	unsigned from = round % local_ports();
+
+	trunk_sends(from, local_mac((from + 1) % local_ports()));
+}
+
+static void nics_start(bool trunk)
 {
 	struct vm_config config = {.cpus = 1, .nic_count = b.ports};
 
@@ -265,7 +296,7 @@ static void nics_start(void)
 
 			memset(f, 0, NIC_BUFFER);
 			header(f + NIC_HEADER, local_mac((i + 1 + k % (b.ports - 1)) % b.ports), local_mac(i),
-				0); /* to the others in turn */
+				trunk ? 10 : 0); /* to the others in turn */
 		}
 	}
 }
@@ -296,7 +327,7 @@ static void case_forward(unsigned round)
 static const struct bench_case {
 	const char *name;
 	void (*round)(unsigned round);
-	bool guests, devices, nics, untagged, policies;
+	bool guests, devices, nics, untagged, policies, trunk;
 } cases[] = {
 	{"in", case_in},
 	{"out", case_out},
@@ -305,6 +336,10 @@ static const struct bench_case {
 	{"policy-out", case_out, .policies = true},
 	{"guest", case_guest, .guests = true},
 	{"virtio", case_virtio, .nics = true},
+	{"trunk-virtio", case_virtio, .nics = true, .trunk = true},
+	{"trunk-in", case_in, .guests = true, .trunk = true},
+	{"trunk-out", case_trunk_out, .guests = true, .trunk = true},
+	{"trunk-guest", case_trunk_guest, .guests = true, .trunk = true},
 	{"forward", case_forward, .devices = true},
 	{"plain", case_forward, .devices = true, .untagged = true},
 };
@@ -339,6 +374,14 @@ static unsigned guest_rx(void *arg, const netport_rx_frame *frames, unsigned n)
 	return n;
 }
 
+static unsigned guest_rx_direct(void *arg, const struct netport_direct *frames, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		memcpy(b.sink, frames[i].rest, frames[i].bytes - frames[i].head_bytes);
+	b.received += n;
+	return n;
+}
+
 static void device_start(uint16_t port)
 {
 	struct rte_eth_conf conf = {0};
@@ -358,9 +401,9 @@ static void local_port(unsigned i, const struct bench_case *c)
 	if (c->guests) {
 		if (vsw_guest_port_create(b.v, vlan_of(i), "guest", mac, &p->np))
 			die("no guest port");
-		p->client = (struct netport_client){.rx_burst = guest_rx, .arg = p};
+		p->client = (struct netport_client){.rx_burst = guest_rx, .rx_direct = c->trunk ? guest_rx_direct : NULL, .arg = p};
 		p->np->ops->set_client(p->np, &p->client);
-		p->np->ops->set_features(p->np, ~0u);
+		p->np->ops->set_features(p->np, c->trunk ? 0 : ~0u); /* without GRO, a filter */
 		return;
 	}
 	if (vsw_vmk_port_create(b.v, vlan_of(i), "vmk", mac, &(struct vsw_vmk_client){.rx = vmk_rx, .arg = p}, &p->vmk))
@@ -386,10 +429,12 @@ static void uplink(const struct bench_case *c)
 static void learn(void)
 {
 	for (unsigned i = 0; i < HV_ALIGN_UP(b.macs, VLANS); i++) { /* make_burst rounds up */
+		const struct vsw_portgroup_config *group = &b.v->config.portgroups[i % VLANS];
 		struct vsw_switch *sw = b.v->switches[0];
 
 		sw->fdb.tokens = 1;
-		fdb_learn(&sw->fdb, fdb_key(outside_mac(i), sw->domain_of[b.v->config.portgroups[i % VLANS].vlan]), VSW_PORT_OUTSIDE);
+		fdb_learn(&sw->fdb, fdb_key(outside_mac(i), sw->domain_of[group->trunk_count ? 10 + i % VLANS : group->vlan]),
+			VSW_PORT_OUTSIDE);
 	}
 }
 
@@ -430,6 +475,11 @@ static void start(const struct bench_case *c, int argc, char **argv)
 
 	for (unsigned i = 0; c->untagged && i < VLANS; i++)
 		config.portgroups[i].vlan = 0;
+	for (unsigned i = 0; c->trunk && i < VLANS; i++) {
+		config.portgroups[i].vlan = 0;
+		config.portgroups[i].trunk[0] = (struct vsw_vlan_range){10, 10 + VLANS - 1};
+		config.portgroups[i].trunk_count = 1;
+	}
 	if (c->policies)
 		add_policies(&config);
 	for (int i = 0; i < argc && count < 63; i++)
@@ -443,7 +493,7 @@ static void start(const struct bench_case *c, int argc, char **argv)
 	b.v->switches[0]->fdb.multiplier =
 		0x5bd1e995a7c29e37; /* the table is empty as yet; a secret one would make counts differ from run to run */
 	if (c->nics) {
-		nics_start();
+		nics_start(c->trunk);
 		return;
 	}
 	uplink(c);

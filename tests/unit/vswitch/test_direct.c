@@ -243,6 +243,196 @@ static void what_was_checked_arrives(void **state)
 	assert_int_equal(kit_port(b)->count.out_frames, 3);
 }
 
+/* ---- trunks ---- */
+
+/* What came of one frame: at the guests, on the wire, in the counters. */
+struct outcome {
+	unsigned at[6], wire;
+	uint32_t sum; /* of all bytes that arrived */
+	struct vsw_counters count[6];
+};
+
+static struct guest *all[6];
+
+static uint32_t checksum(const uint8_t *at, uint32_t len)
+{
+	uint32_t sum = len;
+
+	for (uint32_t i = 0; i < len; i++)
+		sum = sum * 31 + at[i];
+	return sum;
+}
+
+static struct vsw_counters difference(const struct vsw_counters *now, const struct vsw_counters *then)
+{
+	struct vsw_counters d = {
+		.in_frames = now->in_frames - then->in_frames,
+		.in_bytes = now->in_bytes - then->in_bytes,
+		.out_frames = now->out_frames - then->out_frames,
+		.out_bytes = now->out_bytes - then->out_bytes,
+		.drops = now->drops - then->drops,
+	};
+
+	for (unsigned i = 0; i < VSW_DROP_COUNT; i++)
+		d.drop[i] = now->drop[i] - then->drop[i];
+	return d;
+}
+
+/* Sends tagged[0..len) from a guest, as plain frame or in pieces. */
+static struct outcome sends(struct guest *from, const uint8_t *bytes_to_send, uint32_t len, bool plain)
+{
+	static struct vsw_counters before[6];
+	struct outcome o = {0};
+	uint32_t n;
+
+	for (unsigned i = 0; i < 6; i++)
+		before[i] = kit_port(all[i])->count;
+	kit_send(from, bytes_to_send, len, plain ? len : 13, NULL);
+	native_core_step();
+	for (unsigned i = 0; i < 6; i++) {
+		o.at[i] = all[i]->count;
+		for (unsigned k = 0; k < all[i]->count; k++)
+			o.sum += (i + 1) * checksum(all[i]->in[k].bytes, all[i]->in[k].len);
+		kit_guest_forget(all[i]);
+		o.count[i] = difference(&kit_port(all[i])->count, &before[i]);
+	}
+	while ((n = kit_wire_out(0, frame))) {
+		o.wire++;
+		o.sum += 7 * checksum(frame, n);
+	}
+	return o;
+}
+
+/*
+ * Each kind of port sends each kind of tag to each other, twice as one piece and twice in many: on the ways without anything unusual it
+ * fares as on the careful one.
+ */
+static void all_ways_are_the_same(void **state)
+{
+	static const unsigned groups[] = {PG_WEB, PG_DB, PG_TRUNK, PG_TRUNK_STRICT, PG_SMALL, PG_TRUNK};
+	static const uint16_t tags[] = {0, 20, 25, 30, 31, 40, 0x6014, 0x101e, 0x1000, 4095};
+	static const uint16_t types[] = {TYPE_IPV4, TYPE_IPV6, 0x8100, 0x88a8, 0x8847};
+	static const uint32_t payloads[] = {10, 100, 1396, 1400, 1401, 1496, 1500, 1501};
+	static uint8_t sent[FRAME_MAX];
+	uint8_t mac[6][6];
+	unsigned direct = 0, sum = 0;
+
+	kit_uplink(0);
+	for (unsigned i = 0; i < 6; i++) {
+		memcpy(mac[i], (uint8_t[]){0x52, 0x54, 0, 7, 7, (uint8_t)i}, 6);
+		all[i] = kit_guest(groups[i], mac[i], 0);
+	}
+	for (unsigned i = 0; i < 4; i++) { /* mac_x is outside in these VLANs */
+		static const uint16_t vlans[] = {20, 25, 30, 40};
+
+		kit_wire_in(0, sent, kit_tag(sent, kit_eth(sent, mac_broadcast, mac_x, TYPE_IPV4, 100), vlans[i]), 0);
+	}
+	for (unsigned i = 0; i < 6; i++)
+		kit_guest_forget(all[i]);
+	for (unsigned i = 0; i < 6 * 8 * 11 * 5 * 8; i++) {
+		unsigned from = i % 6, to = i / 6 % 8, tag = i / 48 % 11, type = i / 528 % 5, payload = i / 2640;
+		uint32_t len = kit_eth(sent, to < 6 ? mac[to] : to == 6 ? mac_x : mac_broadcast, mac[from], types[type], payloads[payload]);
+		struct outcome in_pieces, whole, again;
+
+		if (type > 1 && payload > 1)
+			continue;
+		if (tag < 10)
+			len = kit_tag(sent, len, tags[tag]);
+		in_pieces = sends(all[from], sent, len, false);
+		whole = sends(all[from], sent, len, true);
+		again = sends(all[from], sent, len, true);
+		if (memcmp(&in_pieces, &whole, sizeof(whole)) || memcmp(&whole, &again, sizeof(whole)))
+			fail_msg("from %u to %u, tag %x, type %x, payload %u", from, to, tag < 10 ? tags[tag] : 0xffff, types[type],
+				payloads[payload]);
+		sum++;
+	}
+	for (unsigned i = 0; i < 6; i++)
+		direct += all[i]->direct;
+	assert_true(sum > 5000 && direct > 300); /* it did happen */
+}
+
+/* From a wire, on the careful path at first, then on the short one: a trunk's guest gets the tag as it came. */
+static void tags_of_the_wire_arrive_with_their_priority(void **state)
+{
+	struct guest *t = kit_guest(PG_TRUNK, mac_x, 0);
+	static const uint16_t tags[] = {20, 0x6014, 0xf019, 30, 0x601e};
+
+	kit_uplink(0);
+	for (unsigned i = 0; i < 3 * HV_ARRAY_LEN(tags); i++) {
+		uint16_t tag = tags[i % HV_ARRAY_LEN(tags)];
+		uint32_t len = kit_tag(frame, kit_eth(frame, mac_x, mac_y, TYPE_IPV4, 100), tag);
+
+		kit_wire_in(0, frame, len, 0);
+		assert_int_equal(t->count, i + 1);
+		if ((tag & 0xfff) == 30) { /* native */
+			assert_int_equal(t->in[i].len, len - 4);
+			assert_memory_equal(t->in[i].bytes + 12, frame + 16, len - 16);
+		} else {
+			assert_int_equal(t->in[i].len, len);
+			assert_memory_equal(t->in[i].bytes, frame, len);
+		}
+	}
+	assert_int_equal(kit_port(t)->count.out_bytes, 9 * 118 + 6 * 114);
+}
+
+/* A trunk's VLANs become fewer: what the short paths remember of it is forgotten. */
+static void a_trunk_loses_a_vlan(void **state)
+{
+	static struct vsw_config wanted;
+	struct guest *t = kit_guest(PG_TRUNK, mac_x, 0);
+	uint32_t len = kit_eth(frame, mac_x, mac_a, TYPE_IPV4, 100);
+	struct vsw_refusal why;
+
+	for (unsigned i = 0; i < 3; i++)
+		kit_send(a, frame, len, len, NULL);
+	assert_int_equal(t->direct, 3);
+	assert_int_equal(t->in[2].len, len + 4);
+	wanted = kit_vsw->config;
+	wanted.portgroups[PG_TRUNK].trunk[0] = (struct vsw_vlan_range){21, 29};
+	assert_int_equal(vsw_apply(kit_vsw, &wanted, &why), 0);
+	kit_send(a, frame, len, len, NULL);
+	assert_int_equal(t->count, 3);
+	wanted.portgroups[PG_TRUNK].trunk[0] = (struct vsw_vlan_range){20, 29};
+	assert_int_equal(vsw_apply(kit_vsw, &wanted, &why), 0);
+	kit_send(a, frame, len, len, NULL);
+	assert_int_equal(t->count, 4);
+}
+
+/* A burst of several VLANs, to a trunk and to access ports, from a trunk: tags come and go by frame. */
+static void a_trunk_burst_of_several_vlans(void **state)
+{
+	struct guest *t = kit_guest(PG_TRUNK, mac_x, 0), *u = kit_guest(PG_TRUNK, mac_y, 0);
+	static const uint16_t vlans[] = {20, 30, 25, 0xffff};
+	unsigned n = 0, to_b = 0;
+
+	for (unsigned i = 0; i < VSW_BURST; i++) {
+		uint16_t vlan = vlans[i % 4];
+		uint32_t len = kit_eth(bytes[i], i % 3 ? mac_y : mac_b, mac_x, TYPE_IPV4, 40 + i);
+
+		segs[i] = (struct hv_seg){bytes[i], vlan == 0xffff ? len : kit_tag(bytes[i], len, vlan)};
+	}
+	assert_int_equal(t->np->ops->tx_plain(t->np, segs, VSW_BURST), VSW_BURST);
+	t->np->ops->tx_flush(t->np);
+	for (unsigned i = 0; i < VSW_BURST; i++) {
+		bool native = vlans[i % 4] == 30 || vlans[i % 4] == 0xffff;
+
+		if (i % 3 == 0) {
+			to_b += vlans[i % 4] == 20;
+			continue;
+		}
+		assert_int_equal(u->in[n].len, 14 + 40 + i + (native ? 0 : 4));
+		if (!native)
+			assert_memory_equal(u->in[n].bytes, segs[i].base, segs[i].len);
+		else
+			assert_int_equal(u->in[n].bytes[12] << 8 | u->in[n].bytes[13], TYPE_IPV4);
+		n++;
+	}
+	assert_int_equal(u->count, n);
+	assert_int_equal(u->direct, n);
+	assert_int_equal(b->count, to_b);
+	assert_int_equal(b->direct, to_b);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, kit_teardown)
 
 int main(void)
@@ -257,6 +447,10 @@ int main(void)
 		TEST(what_is_staged_goes_first),
 		TEST(a_full_receiver_loses_the_rest),
 		TEST(what_was_checked_arrives),
+		TEST(all_ways_are_the_same),
+		TEST(tags_of_the_wire_arrive_with_their_priority),
+		TEST(a_trunk_loses_a_vlan),
+		TEST(a_trunk_burst_of_several_vlans),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, kit_end);

@@ -121,6 +121,54 @@ static void random_operations_match_a_model(void **state)
 		assert_int_equal(f.spilled[b], 0);
 }
 
+static unsigned asked;
+static uint32_t elsewhere_is;
+static uint32_t elsewhere(const struct fdb *table, uint64_t key)
+{
+	asked++;
+	return elsewhere_is;
+}
+
+static uint64_t look(uint64_t key)
+{
+	struct fdb_view view = fdb_view(&f);
+
+	return fdb_view_find(&view, key);
+}
+
+/* Where else an address may be is asked once, until something changes. */
+static void elsewhere_is_remembered_until_a_change(void **state)
+{
+	uint64_t key = fdb_key(0x1234, 7), other = fdb_key(0x5678, 7);
+
+	assert_int_equal(look(key), FDB_ABSENT);
+	f.elsewhere = elsewhere;
+	elsewhere_is = FDB_NONE;
+	assert_int_equal(look(key), FDB_ABSENT);
+	assert_int_equal(look(key), FDB_ABSENT);
+	assert_int_equal(asked, 2); /* what is nowhere is not remembered */
+	elsewhere_is = 99;
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(look(key), 99);
+	assert_int_equal(asked, 3);
+	elsewhere_is = FDB_NONE;
+	fdb_learn(&f, other, 3);
+	assert_int_equal(look(key), FDB_ABSENT);
+	elsewhere_is = 98;
+	assert_int_equal(look(key), 98);
+	fdb_remove(&f, other);
+	elsewhere_is = 97;
+	assert_int_equal(look(key), 97);
+	elsewhere_is = 96;
+	assert_int_equal(look(key), 97);
+	fdb_forget(&f);
+	assert_int_equal(look(key), 96);
+	assert_int_equal(fdb_static_add(&f, key, 5), 0); /* the table itself comes first */
+	assert_int_equal(look(key), fdb_find(&f, key));
+	for (uint64_t i = 0; i < 1000; i++) /* far more than are remembered */
+		assert_int_equal(look(fdb_key(0x10000 + i, 8)), 96);
+}
+
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -131,6 +179,7 @@ int main(void)
 		TEST(static_entries_neither_move_nor_age),
 		TEST(unused_entries_age_and_used_ones_stay),
 		TEST(random_operations_match_a_model),
+		TEST(elsewhere_is_remembered_until_a_change),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
