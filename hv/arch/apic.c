@@ -1,7 +1,8 @@
 /*
  * Local APIC: interrupts between cores, end of interrupt, one-shot timer (TSC-deadline where the processor has it).
  *
- * The one-shot counter has 32 bits: a far deadline comes early, apic_timer_fired sets the rest. percpu.timer_deadline_ns is what was asked for.
+ * The one-shot counter has 32 bits: a far deadline comes early, apic_timer_fired sets the rest. percpu.timer_deadline_ns is what was asked
+ * for.
  */
 #include "arch/apic.h"
 #include "arch/arch.h"
@@ -81,6 +82,11 @@ static void send(uint32_t to, uint32_t command)
 void arch_core_kick(unsigned core)
 {
 	send(percpu_get(core)->apic_id, ICR_ASSERT | VECTOR_KICK);
+}
+
+void hv_core_notify(unsigned core)
+{
+	send(percpu_get(core)->apic_id, ICR_ASSERT | VECTOR_NOTIFY);
 }
 
 void apic_send_init(uint32_t to)

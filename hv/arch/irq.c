@@ -1,6 +1,6 @@
 /*
- * Host interrupts: a table of handlers per core; handlers note and wake. Device interrupts are messages (MSI-X) to one core's vector; the legacy PIC
- * is off and the IO-APIC masked.
+ * Host interrupts: a table of handlers per core; handlers note and wake. Device interrupts are messages (MSI-X) to one core's vector; the
+ * legacy PIC is off and the IO-APIC masked.
  */
 #include "arch/irq.h"
 #include "arch/apic.h"
@@ -83,9 +83,14 @@ void irq_handle(unsigned vector)
 		return; /* no end of interrupt: nothing was in service (SDM vol. 3, 10.9) */
 	if (vector == VECTOR_TIMER)
 		apic_timer_fired();
-	else if (vector != VECTOR_KICK)
+	else if (vector != VECTOR_KICK && vector != VECTOR_NOTIFY)
 		device_interrupt(vector);
 	apic_eoi();
+}
+
+void hv_irq_acknowledged(unsigned vector)
+{
+	irq_handle(vector);
 }
 
 /* The 8259s: vectors moved out of the exceptions' way, all lines masked (Intel 8259A data sheet). */
@@ -93,8 +98,8 @@ void irq_disable_pic(void)
 {
 	static const struct {
 		uint8_t port, value;
-	} steps[] = {{0x20, 0x11}, {0xa0, 0x11}, {0x21, VECTOR_PIC}, {0xa1, VECTOR_PIC + 8}, {0x21, 4}, {0xa1, 2}, {0x21, 1}, {0xa1, 1}, {0x21, 0xff},
-		{0xa1, 0xff}};
+	} steps[] = {{0x20, 0x11}, {0xa0, 0x11}, {0x21, VECTOR_PIC}, {0xa1, VECTOR_PIC + 8}, {0x21, 4}, {0xa1, 2}, {0x21, 1}, {0xa1, 1},
+		{0x21, 0xff}, {0xa1, 0xff}};
 
 	for (unsigned i = 0; i < HV_ARRAY_LEN(steps); i++)
 		cpu_outb(steps[i].port, steps[i].value);

@@ -2,6 +2,7 @@
 #ifndef HV_ARCH_TRAP_H
 #define HV_ARCH_TRAP_H
 
+#include <hv/core.h>
 #include <hv/types.h>
 
 struct trap_frame {
@@ -20,6 +21,7 @@ enum {
 	VECTOR_DYNAMIC = 0x30, /* hv_irq_alloc gives VECTOR_DYNAMIC .. VECTOR_TIMER - 1 */
 	VECTOR_TIMER = 0xf0,
 	VECTOR_KICK = 0xf1,
+	VECTOR_NOTIFY = HV_NOTIFY_VECTOR, /* 0xf2 */
 	VECTOR_SPURIOUS = 0xff,
 };
 

@@ -341,8 +341,10 @@ void lapic_set_cr8(struct lapic *l, uint8_t cr8)
 
 void lapic_reset(struct lapic *l)
 {
+	atomic_store(&l->requests.outstanding, 0);
 	for (unsigned i = 0; i < LAPIC_WORDS; i++) {
-		atomic_store(&l->requests[i], 0);
+		atomic_store(&l->requests.vectors[i], 0);
+		atomic_store(&l->held[i], 0);
 		atomic_store(&l->level[i], 0);
 	}
 	memset(l->page, 0, LAPIC_PAGE_BYTES);

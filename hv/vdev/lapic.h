@@ -7,6 +7,7 @@
 #define HV_VDEV_LAPIC_H
 
 #include <hv/types.h>
+#include <stdatomic.h>
 
 struct lapic;
 
@@ -21,6 +22,18 @@ enum lapic_mode { LAPIC_OFF, LAPIC_XAPIC, LAPIC_X2APIC };
 #define MSR_KVM_PV_EOI 0x4b564d04u /* CPUID 0x40000001 EAX bit 6 (Linux Documentation/virt/kvm/x86/msr.rst) */
 
 /*
+ * Interrupts requested by any core that are not in the page yet. It has the form of a posted-interrupt descriptor (SDM vol. 3, table 30-1),
+ * so that a processor that knows those takes the requests into the page of a running guest by itself. Whoever sets a bit of `vectors` then
+ * sets `outstanding`, and notifies when that was clear; whoever takes the bits clears `outstanding` first.
+ */
+struct lapic_requests {
+	_Atomic uint64_t vectors[4];
+	_Atomic uint32_t outstanding; /* 0 or 1; the other bits are an interrupt remapper's, which is not used */
+	uint32_t unused[7];
+} HV_CACHE_ALIGNED;
+struct lapic_requests *lapic_get_requests(struct lapic *l);
+
+/*
  * True when an interrupt is deliverable (IRR above PPR, or ExtINT from the PIC); *vector is the one lapic_ack takes. Does not look at the
  * vCPU's RFLAGS.IF or interrupt shadow.
  */
@@ -32,7 +45,7 @@ void lapic_ack(struct lapic *l, uint8_t vector);
  */
 bool lapic_tpr_blocks(struct lapic *l);
 /*
- * For a processor that takes interrupts from the LAPIC's page by itself (SDM vol. 3 ch. 31 "APIC virtualization"; APM vol. 2, 15.29). While
+ * For a processor that takes interrupts from the LAPIC's page by itself (SDM vol. 3 ch. 30 "APIC virtualization"; APM vol. 2, 15.29). While
  * it is on, lapic_ack is for ExtINT only, and after an exit the page holds what the processor did.
  */
 void lapic_set_assisted(struct lapic *l, bool on);
@@ -48,7 +61,7 @@ void lapic_collect(struct lapic *l, struct lapic_page_state *out);
 bool lapic_has_external(struct lapic *l, uint8_t *vector);
 /* The processor ended `vector`, which is out of the ISR already. */
 void lapic_ended(struct lapic *l, uint8_t vector);
-/* The guest wrote the register at `offset` of the page, and the processor let it (SDM vol. 3, 31.4.3). */
+/* The guest wrote the register at `offset` of the page, and the processor let it (SDM vol. 3, 30.4.3). */
 void lapic_page_written(struct lapic *l, unsigned offset);
 /* x2APIC registers 0x800-0x8ff, IA32_APIC_BASE, IA32_TSC_DEADLINE, MSR_KVM_PV_EOI. 0, or -EINVAL: the guest gets #GP(0). */
 int lapic_msr_read(struct lapic *l, uint32_t msr, uint64_t *value) HV_MUST_CHECK;

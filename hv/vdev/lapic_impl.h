@@ -1,8 +1,8 @@
 /*
  * A LAPIC from the inside; used by lapic.c (registers), lapic_irq.c (interrupts), lapic_timer.c, apic_bus.c (senders) and platform.c.
  *
- * Who writes what: requests, level and esr_pending are atomics that any core sets; mode, svr, ldr and dfr are written by the vCPU's own
- * core and read by senders on others (a sender may act on the value of a moment ago, as on a real bus); all else belongs to the vCPU's
+ * Who writes what: requests, held, level and esr_pending are atomics that any core sets; mode, svr, ldr and dfr are written by the vCPU's
+ * own core and read by senders on others (a sender may act on the value of a moment ago, as on a real bus); all else belongs to the vCPU's
  * core.
  */
 #ifndef HV_VDEV_LAPIC_IMPL_H
@@ -75,8 +75,9 @@ struct lapic_state {
 };
 
 struct lapic {
-	_Atomic uint64_t requests[LAPIC_WORDS]; /* interrupts that the vCPU's core has not taken into the page yet */
-	_Atomic uint64_t level[LAPIC_WORDS];    /* the trigger mode of each vector's last request */
+	struct lapic_requests requests;      /* that the vCPU's core has not taken into the page yet */
+	_Atomic uint64_t held[LAPIC_WORDS];  /* the same, for the vCPU's core only: a processor does not know their trigger mode */
+	_Atomic uint64_t level[LAPIC_WORDS]; /* the trigger mode of each vector's last request */
 	_Atomic uint32_t esr_pending;
 	_Atomic uint32_t svr, ldr, dfr;
 	_Atomic uint8_t mode; /* enum lapic_mode */

@@ -61,21 +61,37 @@ void lapic_set_irr(struct lapic *l, uint8_t vector, bool level)
 	}
 	if (!lapic_svr_enabled(l))
 		return;
+	unsigned i = vector >> 6;
 	uint64_t mask = 1ull << (vector & 63);
+	bool was_level = atomic_load_explicit(&l->level[i], memory_order_relaxed) & mask;
 	if (level)
-		atomic_fetch_or(&l->level[vector >> 6], mask);
-	else if (atomic_load_explicit(&l->level[vector >> 6], memory_order_relaxed) & mask)
-		atomic_fetch_and(&l->level[vector >> 6], ~mask);
-	if (!(atomic_fetch_or(&l->requests[vector >> 6], mask) & mask))
-		vcpu_kick(l->vcpu); /* was it set before, its setter kicks */
+		atomic_fetch_or(&l->level[i], mask);
+	else if (was_level)
+		atomic_fetch_and(&l->level[i], ~mask);
+	if (level || was_level) {
+		if (!(atomic_fetch_or(&l->held[i], mask) & mask))
+			vcpu_kick(l->vcpu); /* was it set before, its setter kicks */
+	} else if (!(atomic_fetch_or(&l->requests.vectors[i], mask) & mask)) {
+		vcpu_requested(l->vcpu, &l->requests);
+	}
+}
+
+struct lapic_requests *lapic_get_requests(struct lapic *l)
+{
+	return &l->requests;
 }
 
 void lapic_pull(struct lapic *l)
 {
+	if (atomic_load_explicit(&l->requests.outstanding, memory_order_relaxed)) {
+		atomic_store(&l->requests.outstanding, 0);
+		vcpu_recheck(l->vcpu); /* it may not have been kicked */
+	}
 	for (unsigned i = 0; i < LAPIC_WORDS; i++) {
-		if (!atomic_load_explicit(&l->requests[i], memory_order_relaxed))
+		if (!(atomic_load_explicit(&l->requests.vectors[i], memory_order_relaxed) |
+			    atomic_load_explicit(&l->held[i], memory_order_relaxed)))
 			continue;
-		uint64_t new = atomic_exchange_explicit(&l->requests[i], 0, memory_order_acq_rel);
+		uint64_t new = atomic_exchange(&l->requests.vectors[i], 0) | atomic_exchange(&l->held[i], 0);
 		uint64_t level = atomic_load_explicit(&l->level[i], memory_order_relaxed);
 		lapic_word_set(l, R_IRR, i, lapic_word(l, R_IRR, i) | new);
 		lapic_word_set(l, R_TMR, i, (lapic_word(l, R_TMR, i) & ~new) | (new &level));

@@ -68,11 +68,13 @@ int lapic_decode(struct lapic_state *s, struct state_reader *r, unsigned index)
 void lapic_apply(struct lapic *l, const struct lapic_state *s)
 {
 	memset(l->page, 0, LAPIC_PAGE_BYTES);
+	atomic_store(&l->requests.outstanding, 0);
 	for (unsigned i = 0; i < LAPIC_WORDS; i++) {
 		lapic_word_set(l, R_IRR, i, s->irr[i]);
 		lapic_word_set(l, R_ISR, i, s->isr[i]);
 		lapic_word_set(l, R_TMR, i, s->tmr[i]);
-		atomic_store(&l->requests[i], 0);
+		atomic_store(&l->requests.vectors[i], 0);
+		atomic_store(&l->held[i], 0);
 		atomic_store(&l->level[i], s->tmr[i]);
 	}
 	atomic_store(&l->mode, s->mode);

@@ -47,6 +47,8 @@ struct lapic *vcpu_lapic(const struct vcpu *v)
 void vcpu_set_lapic(struct vcpu *v, struct lapic *lapic)
 {
 	v->lapic = lapic;
+	v->requests = lapic ? lapic_get_requests(lapic) : NULL;
+	v->takes_posted = false;
 	vcpu_apic_mode_changed(v);
 }
 
@@ -87,6 +89,11 @@ void vcpu_apic_mode_changed(struct vcpu *v)
 	v->apic_changed = v->irq_check = true;
 }
 
+void vcpu_recheck(struct vcpu *v)
+{
+	v->irq_check = true;
+}
+
 /* ---- signals ---- */
 
 static void signal(struct vcpu *v, uint32_t bits)
@@ -102,6 +109,22 @@ static void signal(struct vcpu *v, uint32_t bits)
 void vcpu_kick(struct vcpu *v)
 {
 	signal(v, VSIG_IRQ);
+}
+
+/*
+ * The vCPU's core stores `posting` = false and then looks at `outstanding`; we set that and then look at `posting`. Both are sequentially
+ * consistent: one sees the other, so that no request is left to a machine which has stopped to take them.
+ */
+void vcpu_requested(struct vcpu *v, struct lapic_requests *requests)
+{
+	if (atomic_exchange(&requests->outstanding, 1))
+		return; /* not taken yet: whoever set it has told */
+	if (v->core != hv_core_self() && atomic_load(&v->posting)) {
+		atomic_fetch_add_explicit(&v->notifications, 1, memory_order_relaxed);
+		hv_core_notify(v->core);
+	} else {
+		vcpu_kick(v);
+	}
 }
 
 void vcpu_nmi(struct vcpu *v)
@@ -346,10 +369,23 @@ static void check_interrupts(struct vcpu *v, bool busy)
 	set_irq_window(v, v->irq_check);
 }
 
+/* When it ends, what was requested meanwhile without a signal gets one. */
+static void set_posting(struct vcpu *v, bool on)
+{
+	if (atomic_load_explicit(&v->posting, memory_order_relaxed) == on)
+		return;
+	atomic_store(&v->posting, on);
+	if (!on && atomic_load(&v->requests->outstanding))
+		atomic_fetch_or(&v->signals, VSIG_IRQ);
+}
+
 static void take_apic_mode(struct vcpu *v)
 {
+	enum virt_apic by_machine = v->lapic ? virt_ops->apic_mode(v, lapic_get_mode(v->lapic)) : VAPIC_NOTHING;
 	v->apic_changed = false;
-	v->assisted = v->lapic && virt_ops->apic_mode(v, lapic_get_mode(v->lapic));
+	v->assisted = by_machine != VAPIC_NOTHING;
+	set_posting(v, by_machine == VAPIC_DELIVERS_POSTED);
+	v->takes_posted = by_machine == VAPIC_DELIVERS_POSTED;
 	if (v->lapic)
 		lapic_set_assisted(v->lapic, v->assisted);
 }
@@ -373,7 +409,7 @@ static bool prepare_entry(struct vcpu *v)
 	}
 	if (v->apic_changed)
 		take_apic_mode(v);
-	if (v->irq_check) /* whoever writes TPR sets it */
+	if (v->irq_check || vcpu_posted_to_us(v)) /* whoever writes TPR sets it */
 		check_interrupts(v, busy);
 	return true;
 }
@@ -458,7 +494,9 @@ static bool vcpu_run(struct hv_task *t, uint64_t until_ns)
 		virt_ops->load(v);
 		fpu_enter(v);
 		v->in_run = true;
+		set_posting(v, v->takes_posted);
 		run_slice(v);
+		set_posting(v, false);
 		v->in_run = false;
 		fpu_leave(v);
 		virt_ops->unload(v);

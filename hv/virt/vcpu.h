@@ -6,8 +6,8 @@
  *   WAIT_SIPI --vcpu_sipi--> RUNNING --HLT--> HALTED --interrupt, NMI--> RUNNING
  *       ^------- vcpu_init_signal (any state) -------'
  *
- * Only RUNNING makes its task ready; a vCPU in another state costs nothing. Signals from other cores are bits in an atomic word, followed by
- * hv_task_wake: the vCPU's own core acts on them before it enters the guest.
+ * Only RUNNING makes its task ready; a vCPU in another state costs nothing. Signals from other cores are bits in an atomic word, followed
+ * by hv_task_wake: the vCPU's own core acts on them before it enters the guest.
  */
 #ifndef HV_VIRT_VCPU_H
 #define HV_VIRT_VCPU_H
@@ -17,6 +17,7 @@
 struct vm;
 struct vcpu;
 struct lapic;
+struct lapic_requests;
 struct state_writer;
 struct state_reader;
 
@@ -41,15 +42,22 @@ struct vm *vcpu_vm(const struct vcpu *v);
 unsigned vcpu_core(const struct vcpu *v); /* the core whose loop runs it: timers of the vCPU may be armed there in exit context */
 struct lapic *vcpu_lapic(const struct vcpu *v);
 void vcpu_set_lapic(struct vcpu *v, struct lapic *lapic);
-/* LAPIC_PAGE_BYTES for the LAPIC's registers where the architecture has them (SDM vol. 3, table 11-1): a processor that virtualizes the APIC reads
- * and writes them there while the guest runs. */
+/* LAPIC_PAGE_BYTES for the LAPIC's registers where the architecture has them (SDM vol. 3, table 11-1): a processor that virtualizes the
+ * APIC reads and writes them there while the guest runs. */
 uint32_t *vcpu_apic_page(const struct vcpu *v);
 /* The mode of its LAPIC is another, or all of its state. Own core, or it does not run. */
 void vcpu_apic_mode_changed(struct vcpu *v);
 
+/* It looks at its LAPIC again before it runs on. Own core, or it does not run. */
+void vcpu_recheck(struct vcpu *v);
+
 /* ---- signals: any core, any context (loop, exit) ---- */
-/* The state of its interrupt controller changed (an IRR bit, the PIC's output, TPR): it looks again before it runs on; wakes it from HLT. */
+/* The state of its interrupt controller changed (an IRR bit, the PIC's output, TPR): it looks again before it runs on; wakes it from HLT.
+ */
 void vcpu_kick(struct vcpu *v);
+/* As vcpu_kick, after a bit was set in `requests` of its LAPIC: a guest that runs on a processor which takes those by itself is not left
+ * for it (SDM vol. 3, 30.6 "posted-interrupt processing"). */
+void vcpu_requested(struct vcpu *v, struct lapic_requests *requests);
 void vcpu_nmi(struct vcpu *v);
 /* INIT (SDM vol. 3, 9.4.1 "BSP and AP processors"): reset except for FPU state and TSC; then it waits for SIPI. Resets its LAPIC too. */
 void vcpu_init_signal(struct vcpu *v);

@@ -48,20 +48,25 @@ struct vcpu {
 	uint32_t *apic_page;
 	struct hv_task task;
 	uint16_t index, core;
-	uint8_t state; /* enum vcpu_state */
-	bool shadow;   /* the last instruction was an STI or MOV SS that holds interrupts off */
-	bool irq_check;          /* look at the LAPIC before the next entry */
-	bool irq_window;         /* asked for */
-	bool apic_changed;       /* the vendor must be told its LAPIC's mode */
-	bool assisted;           /* the machine delivers interrupts from apic_page */
+	uint8_t state;     /* enum vcpu_state */
+	bool shadow;       /* the last instruction was an STI or MOV SS that holds interrupts off */
+	bool irq_check;    /* look at the LAPIC before the next entry */
+	bool irq_window;   /* asked for */
+	bool apic_changed; /* the vendor must be told its LAPIC's mode */
+	bool assisted;     /* the machine delivers interrupts from apic_page */
 	bool cr8_watch;
 	bool nmi_pending, nmi_blocked;
-	bool nmi_unblock;        /* IRET was seen at nmi_iret_rip: unblocked once RIP has moved on */
-	bool in_run;             /* inside its time slice on its core */
-	bool left;               /* it will never run again (vm->ending) */
+	bool nmi_unblock; /* IRET was seen at nmi_iret_rip: unblocked once RIP has moved on */
+	bool in_run;      /* inside its time slice on its core */
+	bool left;        /* it will never run again (vm->ending) */
 	uint8_t cr8_loaded;
 	uint64_t nmi_iret_rip;
 	struct virt_event pending; /* delivered at the next entry */
+
+	struct lapic_requests *requests; /* its LAPIC's */
+	bool takes_posted;               /* the machine takes them by itself while the guest runs */
+	_Atomic bool posting; /* takes_posted, in its time slice: others notify the machine instead of signalling; written by its core */
+	_Atomic uint64_t notifications; /* sent so */
 
 	_Atomic uint32_t signals;
 	_Atomic uint8_t sipi_vector;
@@ -94,8 +99,8 @@ void vcpu_set_start(struct vcpu *v, const struct vcpu_start *start);
 /* Architecture's reset (INIT keeps FPU state and TSC). Own core or not running. */
 void vcpu_reset(struct vcpu *v, bool init);
 /*
- * Queues an exception for the next entry, merging with one that is being delivered (SDM vol. 3, table 6-5: #DF, shutdown). For #PF the caller
- * sets CR2.
+ * Queues an exception for the next entry, merging with one that is being delivered (SDM vol. 3, table 6-5: #DF, shutdown). For #PF the
+ * caller sets CR2.
  */
 void vcpu_inject(struct vcpu *v, uint8_t vector, bool has_error, uint32_t error);
 void vcpu_inject_gp(struct vcpu *v);
@@ -112,7 +117,8 @@ void vcpu_crash(struct vcpu *v, const char *reason);
 
 /* ---- vcpu_state.c: @pre it does not run ---- */
 void vcpu_save(struct vcpu *v, struct state_writer *w);
-/* Decodes and checks everything, then applies. 0, -ENOENT, -EINVAL (damaged, impossible, or another FPU layout), -EPROTO: nothing changed. */
+/* Decodes and checks everything, then applies. 0, -ENOENT, -EINVAL (damaged, impossible, or another FPU layout), -EPROTO: nothing changed.
+ */
 int vcpu_load(struct vcpu *v, struct state_reader *r) HV_MUST_CHECK;
 /* ---- exit.c ---- */
 void vcpu_handle_exit(struct vcpu *v, struct virt_exit *e);
@@ -145,13 +151,19 @@ void fpu_leave(struct vcpu *v);
 void fpu_set_xcr0(struct vcpu *v, uint64_t xcr0);
 void fpu_set_tsc_aux(struct vcpu *v, uint64_t value);
 
+/* Requests whose notification the host has taken, not the guest: they are to be collected before the next entry. Own core. */
+static inline bool vcpu_posted_to_us(const struct vcpu *v)
+{
+	return v->takes_posted && atomic_load_explicit(&v->requests->outstanding, memory_order_acquire);
+}
+
 /*
  * Vendors ask this where host interrupts are held off: the loop's work, its timer, or a signal whose interrupt came after the last look at
  * them and was taken by the host would otherwise wait in a guest that may never exit by itself.
  */
 static inline bool vcpu_must_leave(const struct vcpu *v)
 {
-	return hv_loop_wanted(v->loop) || atomic_load_explicit(&v->signals, memory_order_acquire) != 0;
+	return hv_loop_wanted(v->loop) || atomic_load_explicit(&v->signals, memory_order_acquire) != 0 || vcpu_posted_to_us(v);
 }
 
 #endif

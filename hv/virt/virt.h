@@ -130,6 +130,10 @@ struct virt_exit {
  * executed it (VEXIT_NMI_OPEN), as the vendor can. CR8: also when it writes CR8 (an interrupt waits for a lower TPR). */
 enum virt_watch { VWATCH_IRQ, VWATCH_NMI, VWATCH_CR8 };
 
+/* DELIVERS: interrupts from vcpu_apic_page(). DELIVERS_POSTED: it also takes the LAPIC's requests into that page, when hv_core_notify
+ * interrupts the running guest. */
+enum virt_apic { VAPIC_NOTHING, VAPIC_DELIVERS, VAPIC_DELIVERS_POSTED };
+
 struct virt_ops {
 	const char *name;
 	/* Whether this machine has it with all must-haves. 0, or -ENODEV: not there at all, or virt_refuse was told why. Loop context. */
@@ -160,9 +164,9 @@ struct virt_ops {
 	void (*watch)(struct vcpu *v, enum virt_watch what, bool on);
 	/* Sets or ends the STI/MOV SS shadow, v->shadow with it; `enter` keeps that up to date. */
 	void (*shadow)(struct vcpu *v, bool on);
-	/* The LAPIC is in `mode` now. True: the machine delivers its interrupts from vcpu_apic_page() by itself as long as it stays in it. */
-	bool (*apic_mode)(struct vcpu *v, enum lapic_mode mode);
-	/* Its page was changed by us. @pre the last apic_mode said true */
+	/* The LAPIC is in `mode` now: what the machine does by itself as long as it stays in it. */
+	enum virt_apic (*apic_mode)(struct vcpu *v, enum lapic_mode mode);
+	/* Its page was changed by us. @pre the last apic_mode did not say NOTHING */
 	void (*apic_sync)(struct vcpu *v, const struct lapic_page_state *s);
 };
 

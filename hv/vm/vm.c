@@ -1,9 +1,9 @@
 /*
- * A VM's life cycle (<hv/vm.h>; vm_impl.h draws the states). Everything here runs on config.io_core, except vm_ended, which is called wherever
- * the end comes from. Creation is one visible array of steps, undone in reverse.
+ * A VM's life cycle (<hv/vm.h>; vm_impl.h draws the states). Everything here runs on config.io_core, except vm_ended, which is called
+ * wherever the end comes from. Creation is one visible array of steps, undone in reverse.
  *
- * End: the first vm_ended sets `ending` and wakes every vCPU; each leaves on its own core and takes itself off `vcpus_in`; the last one posts
- * ended_msg to the I/O core, which tells the owner. A vCPU that leaves never runs again, so devices can be freed afterwards.
+ * End: the first vm_ended sets `ending` and wakes every vCPU; each leaves on its own core and takes itself off `vcpus_in`; the last one
+ * posts ended_msg to the I/O core, which tells the owner. A vCPU that leaves never runs again, so devices can be freed afterwards.
  */
 #include "vm/vm_impl.h"
 
@@ -139,7 +139,8 @@ static int make_gmem(struct vm *vm)
 		uint64_t total, unused;
 		hv_mem_usage(&total, &unused);
 		log_error("vm.memory", "vm %s: does not fit: it wants %llu MiB, of the host's %llu MiB %llu MiB are free", vm->name,
-			(unsigned long long)(vm->config.memory_bytes >> 20), (unsigned long long)(total >> 20), (unsigned long long)(unused >> 20));
+			(unsigned long long)(vm->config.memory_bytes >> 20), (unsigned long long)(total >> 20),
+			(unsigned long long)(unused >> 20));
 	}
 	return ret;
 }
@@ -309,7 +310,7 @@ static void report_exits(struct vm *vm, struct vm_stats_sink *sink)
 static void report_vcpus(struct vm *vm, struct vm_stats_sink *sink)
 {
 	struct vcpu_counters sum = {0};
-	uint64_t exits = 0, run_ns = 0;
+	uint64_t exits = 0, run_ns = 0, notifications = 0;
 	for (unsigned i = 0; i < vm->cpu_count; i++) {
 		const struct vcpu_counters *c = &vm->vcpus[i]->counters;
 		for (unsigned r = 0; r < VEXIT_COUNT; r++)
@@ -321,9 +322,12 @@ static void report_vcpus(struct vm *vm, struct vm_stats_sink *sink)
 		sum.msr_unknown += c->msr_unknown;
 		sum.halts += c->halts;
 		run_ns += vm->vcpus[i]->task.run_ns;
+		notifications += atomic_load_explicit(&vm->vcpus[i]->notifications, memory_order_relaxed);
 	}
 	sink->counter(sink, "exits", exits);
 	sink->counter(sink, "irq.injected", sum.irqs);
+	if (notifications)
+		sink->counter(sink, "irq.notifications", notifications);
 	sink->counter(sink, "nmi.injected", sum.nmis);
 	sink->counter(sink, "exceptions.injected", sum.exceptions);
 	sink->counter(sink, "instructions.emulated", sum.emulated);

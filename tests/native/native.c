@@ -28,7 +28,7 @@ static struct {
 	unsigned cores, self;
 	uint64_t now_ns;
 	bool real_time, log_on, slept, console_full;
-	unsigned kicks[HV_MAX_CORES], sleeps[HV_MAX_CORES];
+	unsigned kicks[HV_MAX_CORES], notifies[HV_MAX_CORES], sleeps[HV_MAX_CORES];
 	uint64_t hw_timer[HV_MAX_CORES];
 	unsigned fail_in;
 	char log[LOG_BYTES], control[LOG_BYTES];
@@ -136,6 +136,20 @@ unsigned hv_core_count(void)
 void arch_core_kick(unsigned core)
 {
 	n.kicks[core]++;
+}
+
+void hv_core_notify(unsigned core)
+{
+	__atomic_fetch_add(&n.notifies[core], 1, __ATOMIC_RELAXED);
+}
+
+void hv_irq_acknowledged(unsigned vector)
+{
+}
+
+unsigned native_notifies(unsigned core)
+{
+	return n.notifies[core];
 }
 
 unsigned native_kicks(unsigned core)

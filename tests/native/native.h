@@ -23,6 +23,7 @@ void native_time_advance(uint64_t ns);
 void native_time_real(bool on);
 
 /* What the arch interface was asked for. */
+unsigned native_notifies(unsigned core); /* hv_core_notify */
 unsigned native_kicks(unsigned core);    /* wake interrupts sent to it */
 unsigned native_sleeps(unsigned core);   /* times it halted */
 uint64_t native_hw_timer(unsigned core); /* its hardware timer, UINT64_MAX = off */

@@ -102,4 +102,14 @@ void hv_irq_free(unsigned core, int vector);
  */
 void hv_msi_message(unsigned core, int vector, uint64_t *address, uint32_t *data);
 
+/*
+ * Interrupts `core` with HV_NOTIFY_VECTOR, which does nothing: a guest that runs there and takes this vector for itself (SDM vol. 3, 30.6) is
+ * not left. Any core, any context.
+ */
+#define HV_NOTIFY_VECTOR 0xf2u
+void hv_core_notify(unsigned core);
+/* Handles an interrupt that the processor has acknowledged but not delivered (SDM vol. 3, 28.2.2 "acknowledge interrupt on exit"). Interrupts
+ * off. */
+void hv_irq_acknowledged(unsigned vector);
+
 #endif

@@ -539,9 +539,9 @@ static void shadow(struct vcpu *v, bool on)
 }
 
 /* AVIC is not used. */
-static bool apic_mode(struct vcpu *v, enum lapic_mode mode)
+static enum virt_apic apic_mode(struct vcpu *v, enum lapic_mode mode)
 {
-	return false;
+	return VAPIC_NOTHING;
 }
 
 const struct virt_ops svm_ops = {

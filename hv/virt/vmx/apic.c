@@ -1,11 +1,15 @@
 /*
- * APIC virtualization (SDM vol. 3 ch. 31): the processor reads and writes the LAPIC's registers in vcpu_apic_page() and delivers interrupts
+ * APIC virtualization (SDM vol. 3 ch. 30): the processor reads and writes the LAPIC's registers in vcpu_apic_page() and delivers interrupts
  * from there. All of it or none: TPR shadow, APIC-register virtualization, virtual-interrupt delivery, and for each of the LAPIC's two ways
  * in (the page at 0xfee00000, the MSRs) the virtualization of that way.
  *
  * Who waits and what is in service is the page's IRR and ISR; the processor keeps the highest of each in the VMCS's guest interrupt status
  * (RVI, SVI), which is written when we have changed the page. An EOI leaves the guest only for vectors in the EOI-exit bitmap: the
  * level-triggered ones, which the I/O APIC waits for.
+ *
+ * Requests of other cores (struct lapic_requests) are taken into the page by us before an entry, and where the processor has posted
+ * interrupts by itself while the guest runs: their sender interrupts its core with the notification vector, which then does not leave the
+ * guest (30.6). When that interrupt comes to the host instead, the requests are still there, and outstanding: vcpu_posted_to_us.
  *
  * Without it only the TPR shadow remains (CR8 without exits): interrupts are injected, the LAPIC's page is device memory.
  */
@@ -14,6 +18,7 @@
 
 #include "vm/vm_impl.h"
 #include <errno.h>
+#include <hv/core.h>
 #include <hv/mem.h>
 #include <string.h>
 
@@ -83,19 +88,31 @@ void vmx_apic_init(struct vcpu *v)
 		vmwrite(VMCS_apic_access, hv_virt_to_phys(v->vm->virt->apic_access).v);
 }
 
-bool vmx_apic_mode(struct vcpu *v, enum lapic_mode mode)
+static void post(struct vcpu *v, bool on)
+{
+	if (on) {
+		vmwrite(VMCS_posted_vector, HV_NOTIFY_VECTOR);
+		vmwrite(VMCS_posted_descriptor, hv_virt_to_phys(v->requests).v);
+	}
+	vmwrite(VMCS_pin_controls, on ? vmx_features.pin | PIN_POSTED : vmx_features.pin);
+}
+
+enum virt_apic vmx_apic_mode(struct vcpu *v, enum lapic_mode mode)
 {
 	struct virt_vcpu *s = v->virt;
+	bool on = mode != LAPIC_OFF;
 	if (!vmx_features.apicv)
-		return false;
+		return VAPIC_NOTHING;
 	vmx_acquire(v);
-	vmx_proc2_control(v, PROC2_APIC_REGISTERS | PROC2_VIRTUAL_INTERRUPTS, mode != LAPIC_OFF);
+	vmx_proc2_control(v, PROC2_APIC_REGISTERS | PROC2_VIRTUAL_INTERRUPTS, on);
 	vmx_proc2_control(v, PROC2_X2APIC, mode == LAPIC_X2APIC);
 	vmx_proc2_control(v, PROC2_APIC_ACCESS, mode == LAPIC_XAPIC);
 	vmwrite(VMCS_msr_bitmap, hv_virt_to_phys(mode == LAPIC_X2APIC ? msr_bitmap_x2apic : msr_bitmap).v);
+	if (vmx_features.posted)
+		post(v, on);
 	vmx_release(v);
 	s->flush = true; /* 29.4.3.4: translations may depend on the virtualization of APIC accesses */
-	return mode != LAPIC_OFF;
+	return !on ? VAPIC_NOTHING : vmx_features.posted ? VAPIC_DELIVERS_POSTED : VAPIC_DELIVERS;
 }
 
 void vmx_apic_sync(struct vcpu *v, const struct lapic_page_state *a)

@@ -118,6 +118,14 @@ static const char *check_apic(const struct vmcs_image *b, const struct vmx_limit
 		return "proc2_controls: the LAPIC is virtualized by page and by MSRs";
 	if (proc2 & PROC2_VIRTUAL_INTERRUPTS && !(b->pin_controls & PIN_INTERRUPT))
 		return "proc2_controls: virtual-interrupt delivery without external-interrupt exiting";
+	if (b->pin_controls & PIN_POSTED && !(proc2 & PROC2_VIRTUAL_INTERRUPTS))
+		return "pin_controls: posted interrupts without virtual-interrupt delivery";
+	if (b->pin_controls & PIN_POSTED && !(b->exit_controls & EXIT_ACKNOWLEDGE))
+		return "exit_controls: posted interrupts without acknowledge interrupt on exit";
+	if (b->pin_controls & PIN_POSTED && b->posted_vector > 255)
+		return "posted_vector: above 255";
+	if (b->pin_controls & PIN_POSTED && (b->posted_descriptor & 63 || b->posted_descriptor >> l->phys_bits))
+		return "posted_descriptor: not 64 aligned bytes of physical memory";
 	if (proc2 & PROC2_APIC_ACCESS && !page(b->apic_access, l->phys_bits))
 		return "apic_access: not a page of physical memory";
 	return NULL;

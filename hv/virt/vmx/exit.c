@@ -152,7 +152,7 @@ static void decode_invalid(struct vcpu *v, const struct vmx_exit *x, struct virt
 
 static const struct vmx_exit_row rows[VMX_EXIT_COUNT] = {
 	[0] = {VEXIT_EXCEPTION, VMX_WANT_EVENT | VMX_WANT_QUALIFICATION | VMX_WANT_LENGTH, decode_event, NULL},
-	[1] = {VEXIT_INTERRUPT, 0, NULL, NULL},
+	[1] = {VEXIT_INTERRUPT, VMX_WANT_EVENT, NULL, NULL}, /* valid: acknowledged, and handled by read_state */
 	[2] = {VEXIT_SHUTDOWN, 0, NULL, NULL},
 	[3] = CRASH("INIT sent to the host's processor"),
 	[4] = CRASH("SIPI: no vCPU waits for one in the machine"),

@@ -95,6 +95,9 @@ static bool pick_controls(void)
 	f->tpr_shadow = f->proc & PROC_TPR_SHADOW && !virt_without("tpr-shadow");
 	f->apicv = f->tpr_shadow && (f->proc2 & APICV) == APICV && !virt_without("apicv");
 	f->proc2 &= ~APICV; /* follow the LAPIC's mode */
+	f->posted = f->apicv && l->pin >> 32 & PIN_POSTED && l->exit >> 32 & EXIT_ACKNOWLEDGE && !virt_without("posted-interrupts");
+	if (f->posted)
+		f->exit |= EXIT_ACKNOWLEDGE;
 	if (!f->tpr_shadow)
 		f->proc = (f->proc & ~PROC_TPR_SHADOW) | PROC_CR8_LOAD | PROC_CR8_STORE;
 	return true;

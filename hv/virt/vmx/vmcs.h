@@ -6,11 +6,12 @@
 
 /* Every field that Berth writes or that an entry's rules look at: its name, for the enum and for the image that check.c looks at, and its encoding. */
 #define VMCS_FIELDS(X)                                                                                                                       \
-	X(vpid, 0x0000)                                                                                                                      \
+	X(vpid, 0x0000) X(posted_vector, 0x0002)                                                                                             \
 	X(es_selector, 0x0800) X(cs_selector, 0x0802) X(ss_selector, 0x0804) X(ds_selector, 0x0806) X(fs_selector, 0x0808)                   \
 	X(gs_selector, 0x080a) X(ldtr_selector, 0x080c) X(tr_selector, 0x080e) X(interrupt_status, 0x0810) X(pml_index, 0x0812)              \
 	X(host_es, 0x0c00) X(host_cs, 0x0c02) X(host_ss, 0x0c04) X(host_ds, 0x0c06) X(host_fs, 0x0c08) X(host_gs, 0x0c0a) X(host_tr, 0x0c0c) \
-	X(msr_bitmap, 0x2004) X(exit_msr_store, 0x2006) X(exit_msr_load, 0x2008) X(entry_msr_load, 0x200a) X(pml, 0x200e) X(tsc_offset, 0x2010) X(virtual_apic, 0x2012) X(apic_access, 0x2014) X(eptp, 0x201a)                           \
+	X(msr_bitmap, 0x2004) X(exit_msr_store, 0x2006) X(exit_msr_load, 0x2008) X(entry_msr_load, 0x200a) X(pml, 0x200e)                    \
+	X(tsc_offset, 0x2010) X(virtual_apic, 0x2012) X(apic_access, 0x2014) X(posted_descriptor, 0x2016) X(eptp, 0x201a)                    \
 	X(eoi_exits0, 0x201c) X(eoi_exits1, 0x201e) X(eoi_exits2, 0x2020) X(eoi_exits3, 0x2022)                                              \
 	X(link_pointer, 0x2800) X(debugctl, 0x2802) X(pat, 0x2804) X(efer, 0x2806)                                                           \
 	X(pdpte0, 0x280a) X(pdpte1, 0x280c) X(pdpte2, 0x280e) X(pdpte3, 0x2810)                                                              \
@@ -62,6 +63,7 @@ struct vmcs_image {
 #define PIN_INTERRUPT (1u << 0)
 #define PIN_NMI (1u << 3)
 #define PIN_VIRTUAL_NMI (1u << 5)
+#define PIN_POSTED (1u << 7)
 /* Primary processor-based controls (table 25-6). */
 #define PROC_IRQ_WINDOW (1u << 2)
 #define PROC_TSC_OFFSET (1u << 3)
@@ -93,6 +95,7 @@ struct vmcs_image {
 /* VM-exit controls (table 25-13). */
 #define EXIT_SAVE_DEBUG (1u << 2)
 #define EXIT_HOST_64 (1u << 9)
+#define EXIT_ACKNOWLEDGE (1u << 15)
 #define EXIT_SAVE_PAT (1u << 18)
 #define EXIT_LOAD_PAT (1u << 19)
 #define EXIT_SAVE_EFER (1u << 20)

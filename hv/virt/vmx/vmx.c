@@ -339,7 +339,8 @@ static void write_state(struct vcpu *v)
 		__asm__ volatile("mov %0, %%cr2" : : "r"(s->cr2));
 }
 
-/* RFLAGS.IF is 0. An NMI that left the guest has been taken by the exit: the host's handler runs now, and its IRET opens NMIs again. */
+/* RFLAGS.IF is 0. An interrupt that left the guest and is acknowledged is handled here. An NMI that left the guest has been taken by the
+ * exit: the host's handler runs now, and its IRET opens NMIs again. */
 static void read_state(struct vcpu *v, bool entered, struct virt_exit *e)
 {
 	struct virt_vcpu *s = v->virt;
@@ -361,6 +362,8 @@ static void read_state(struct vcpu *v, bool entered, struct virt_exit *e)
 		x->event_error = x->event & EVENT_ERROR ? (uint32_t)vmread(VMCS_exit_event_error) : 0;
 		if (EVENT_TYPE(x->event) == VMX_NMI)
 			__asm__ volatile("int $2" : : : "memory");
+		else if (x->reason == VMX_EXIT_INTERRUPT && x->event & EVENT_VALID)
+			hv_irq_acknowledged(x->event & 0xff);
 	}
 	if (wants & VMX_WANT_QUALIFICATION)
 		x->qualification = vmread(VMCS_qualification);

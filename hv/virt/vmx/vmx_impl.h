@@ -56,7 +56,8 @@ struct vmx_features {
 	struct vmx_limits limits;
 	uint32_t revision, pin, proc, proc2, exit, entry; /* controls that every VMCS starts with */
 	bool vpid, tpr_shadow, gib_pages, accessed_dirty;
-	bool apicv; /* all that apic.c uses */
+	bool apicv;  /* all that apic.c uses */
+	bool posted; /* also requests of other cores */
 	bool pml;
 };
 extern struct vmx_features vmx_features;
@@ -132,7 +133,7 @@ void vmx_pml_load(struct vcpu *v);
 void vmx_pml_drain(struct vcpu *v);
 
 /* apic.c: verbs, and: */
-bool vmx_apic_mode(struct vcpu *v, enum lapic_mode mode);
+enum virt_apic vmx_apic_mode(struct vcpu *v, enum lapic_mode mode);
 void vmx_apic_sync(struct vcpu *v, const struct lapic_page_state *a);
 /* Which MSRs guests access without an exit; idempotent. -ENOMEM. */
 int vmx_make_msr_bitmaps(void) HV_MUST_CHECK;

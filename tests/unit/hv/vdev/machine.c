@@ -44,6 +44,15 @@ void vcpu_kick(struct vcpu *v)
 {
 	v->kicks++;
 }
+void vcpu_requested(struct vcpu *v, struct lapic_requests *requests)
+{
+	if (!atomic_exchange(&requests->outstanding, 1))
+		v->kicks++;
+}
+void vcpu_recheck(struct vcpu *v)
+{
+	v->rechecks++;
+}
 void vcpu_nmi(struct vcpu *v)
 {
 	v->nmis++;
@@ -101,7 +110,8 @@ void machine_start_bare(unsigned cpus, uint64_t memory_bytes)
 	native_time_set(100 * SEC);
 	memset(&m, 0, sizeof(m));
 	memcpy(m.vm.name, "t1", 3);
-	m.vm.config = (struct vm_config){.name = m.vm.name, .cpus = cpus, .memory_bytes = memory_bytes, .debug_exit = true, .console = console};
+	m.vm.config =
+		(struct vm_config){.name = m.vm.name, .cpus = cpus, .memory_bytes = memory_bytes, .debug_exit = true, .console = console};
 	m.vm.cpu_count = cpus;
 	for (unsigned i = 0; i < cpus; i++) {
 		m.vcpus[i] = (struct vcpu){.index = i, .core = 1, .vm = &m.vm};

@@ -15,7 +15,7 @@ struct vcpu {
 	unsigned index, core;
 	struct vm *vm;
 	struct lapic *lapic;
-	unsigned kicks, nmis, inits, sipis;
+	unsigned kicks, rechecks, nmis, inits, sipis;
 	uint8_t sipi_vector;
 	unsigned apic_modes; /* calls of vcpu_apic_mode_changed */
 	uint32_t apic_page[1024];

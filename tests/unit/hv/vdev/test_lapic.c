@@ -389,6 +389,41 @@ static void page_of_a_machine_that_delivers(void **state)
 	assert_int_equal(s.requested | s.in_service, 0);
 }
 
+/* A processor may take edge-triggered requests by itself; all others are for the vCPU's core. */
+static void requests_that_a_processor_may_take(void **state)
+{
+	struct lapic *l = m.vcpus[0].lapic;
+	struct lapic_requests *r = lapic_get_requests(l);
+	struct lapic_page_state s;
+	assert_int_equal((uintptr_t)r % 64, 0);
+	assert_int_equal(sizeof(*r), 64);
+	vm_msi_send(&m.vm, 0xfee00000, 0x51);
+	assert_true(r->vectors[1] == 1ull << (0x51 - 64) && r->outstanding);
+	assert_int_equal(m.vcpus[0].kicks, 1);
+	vm_msi_send(&m.vm, 0xfee00000, 0x91); /* behind the first: no other notification */
+	assert_true(r->vectors[2] == 1ull << (0x91 - 128));
+	assert_int_equal(m.vcpus[0].kicks, 1);
+	r->outstanding = 0; /* the processor takes them, */
+	r->vectors[1] = r->vectors[2] = 0;
+	*page_register(IRR + 2) |= 1u << (0x51 - 64);
+	vm_msi_send(&m.vm, 0xfee00000, 0xc062); /* level: not for it */
+	assert_true(!(r->vectors[0] | r->vectors[1] | r->vectors[2] | r->vectors[3]) && !r->outstanding);
+	assert_int_equal(m.vcpus[0].kicks, 2);
+	vm_msi_send(&m.vm, 0xfee00000, 0x62); /* its trigger mode changes: neither */
+	assert_int_equal(r->vectors[1], 0);
+	lapic_collect(l, &s);
+	assert_int_equal(s.requested, 0x62);
+	assert_int_equal(m.vcpus[0].rechecks, 0);
+	vm_msi_send(&m.vm, 0xfee00000, 0x62);
+	assert_true(r->vectors[1] == 1ull << (0x62 - 64) && r->outstanding);
+	lapic_collect(l, &s);
+	assert_true(!r->vectors[1] && !r->outstanding);
+	assert_int_equal(m.vcpus[0].rechecks, 1); /* taken by somebody who may not tell the machine: the vCPU does, before it runs on */
+	vm_msi_send(&m.vm, 0xfee00000, 0x63);
+	lapic_reset(l);
+	assert_true(!r->vectors[1] && !r->outstanding);
+}
+
 /* Registers that are kept elsewhere are shown in the page, and taken from there when the guest wrote them without us. */
 static void registers_written_in_the_page(void **state)
 {
@@ -512,6 +547,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(timer_period_is_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(timer_tsc_deadline, setup, teardown),
 		cmocka_unit_test_setup_teardown(page_of_a_machine_that_delivers, setup, teardown),
+		cmocka_unit_test_setup_teardown(requests_that_a_processor_may_take, setup, teardown),
 		cmocka_unit_test_setup_teardown(registers_written_in_the_page, setup_xapic, teardown),
 		cmocka_unit_test_setup_teardown(state_survives, setup, teardown),
 		cmocka_unit_test_setup_teardown(impossible_state_is_refused, setup, teardown),

@@ -1,9 +1,9 @@
 /*
- * The vCPU's states and events with a vendor made of plain data: what is injected when, windows, HLT and wake-ups, INIT and SIPI, merging of
- * exceptions, slices, and the end of a VM. The LAPIC is one pending vector.
+ * The vCPU's states and events with a vendor made of plain data: what is injected when, windows, HLT and wake-ups, INIT and SIPI, merging
+ * of exceptions, slices, and the end of a VM. The LAPIC is one pending vector.
  */
-#include "test.h"
 #include "kern/loop.h"
+#include "test.h"
 #include "vdev/lapic.h"
 #include "virt/gmem_impl.h"
 #include "virt/vcpu_impl.h"
@@ -93,9 +93,10 @@ static void watch(struct vcpu *v, enum virt_watch what, bool on)
 static bool delivers; /* the machine takes interrupts from the LAPIC's page */
 static struct lapic_page_state synced;
 static unsigned syncs;
-static bool apic_mode(struct vcpu *v, enum lapic_mode mode)
+static bool posts; /* and the LAPIC's requests */
+static enum virt_apic apic_mode(struct vcpu *v, enum lapic_mode mode)
 {
-	return delivers && mode != LAPIC_OFF;
+	return !delivers || mode == LAPIC_OFF ? VAPIC_NOTHING : posts ? VAPIC_DELIVERS_POSTED : VAPIC_DELIVERS;
 }
 static void apic_sync(struct vcpu *v, const struct lapic_page_state *s)
 {
@@ -106,8 +107,8 @@ static void shadow(struct vcpu *v, bool on)
 {
 	v->shadow = on;
 }
-static const struct virt_ops fake = {"fake", ok, ok, ok_vm, nop_vm, ok_vcpu, nop, nop, nop, fake_enter, get_seg, set_seg, get_control, set_control,
-	get_msr, set_msr, inject, watch, shadow, apic_mode, apic_sync};
+static const struct virt_ops fake = {"fake", ok, ok, ok_vm, nop_vm, ok_vcpu, nop, nop, nop, fake_enter, get_seg, set_seg, get_control,
+	set_control, get_msr, set_msr, inject, watch, shadow, apic_mode, apic_sync};
 const struct virt_ops *virt_ops = &fake;
 
 /* ---- what the vCPU core calls ---- */
@@ -140,8 +141,14 @@ void lapic_set_assisted(struct lapic *l, bool on)
 {
 	assisted = on;
 }
+static struct lapic_requests requests;
+struct lapic_requests *lapic_get_requests(struct lapic *l)
+{
+	return &requests;
+}
 void lapic_collect(struct lapic *l, struct lapic_page_state *out)
 {
+	requests.outstanding = 0;
 	*out = (struct lapic_page_state){.requested = irq >= 0 ? (uint8_t)irq : 0};
 }
 void lapic_ended(struct lapic *l, uint8_t vector)
@@ -232,7 +239,7 @@ static void on_all_left(struct hv_msg *m)
 
 static int setup(void **state)
 {
-	native_start(1);
+	native_start(2);
 	memset(&vm, 0, sizeof(vm));
 	memset(control, 0, sizeof(control));
 	entries = script_at = script_len = acks = lapic_resets = ended_calls = 0;
@@ -241,7 +248,8 @@ static int setup(void **state)
 	on_enter = NULL;
 	irq = pic = ended = written = -1;
 	syncs = 0;
-	delivers = false;
+	delivers = posts = false;
+	requests.outstanding = 0;
 	lapic_is = LAPIC_XAPIC;
 	virt_cpuid_init();
 	if (gmem_create(GMEM_UNIT, &vm.gmem) || vcpu_create(&vm, 0, 0, &v))
@@ -336,6 +344,100 @@ static void machine_that_delivers(void **state)
 	RUN(VEXIT_INTERRUPT);
 	assert_false(assisted);
 	assert_true(injected.valid && injected.vector == 0x41);
+}
+
+static void request_from(unsigned core, struct vcpu *x)
+{
+	native_core_select(core);
+	vcpu_requested(x, &requests);
+	native_core_select(0);
+}
+
+static unsigned requested_from;
+static bool machine_takes;
+static uint8_t requested_at = VEXIT_PAUSE;
+static void request_in_guest(struct vcpu *x)
+{
+	if (script[script_at] != requested_at)
+		return;
+	request_from(requested_from, x);
+	if (machine_takes)
+		requests.outstanding = 0;
+}
+
+/* A running guest is not left for what its machine takes by itself; what comes to the host instead is told to the machine at the next
+ * entry. */
+static void machine_that_takes_requests(void **state)
+{
+	delivers = posts = true;
+	on_enter = request_in_guest;
+	requested_from = 1;
+	machine_takes = true;
+	RUN(VEXIT_CPUID);
+	unsigned before = syncs, kicks = native_kicks(0);
+	RUN(VEXIT_PAUSE, VEXIT_PAUSE, VEXIT_CPUID);
+	assert_int_equal(native_notifies(0), 2);
+	assert_int_equal(v->notifications, 2);
+	assert_int_equal(native_kicks(0), kicks);
+	assert_int_equal(v->signals, 0);
+	assert_int_equal(syncs, before);
+	machine_takes = false;
+	RUN(VEXIT_PAUSE, VEXIT_PAUSE);
+	assert_int_equal(native_notifies(0), 4); /* collected between the two, so the second is notified again */
+	assert_int_equal(syncs, before + 2);
+	requested_from = 0; /* in its own exit */
+	RUN(VEXIT_PAUSE);
+	assert_int_equal(native_notifies(0), 4);
+	assert_int_equal(syncs, before + 3);
+}
+
+/* Outside of its time slice, and when that ends with a request on its way, the vCPU is signalled as ever. */
+static void requests_to_a_vcpu_that_does_not_run(void **state)
+{
+	delivers = posts = true;
+	v->rflags |= FLAGS_IF;
+	RUN(VEXIT_HLT);
+	assert_int_equal(v->state, VCPU_HALTED);
+	assert_false(v->posting);
+	irq = 0x41;
+	request_from(1, v);
+	assert_int_equal(native_notifies(0), 0);
+	assert_true(v->signals != 0);
+	request_from(1, v); /* once is enough */
+	irq = -1;
+	on_enter = request_in_guest;
+	requested_from = 1;
+	machine_takes = false;
+	RUN(VEXIT_HLT);
+	assert_int_equal(v->signals, 0);
+	v->state = VCPU_RUNNING;
+	requested_at = VEXIT_HLT;
+	RUN(VEXIT_HLT); /* the notification comes too late for the guest, and the time slice ends */
+	native_run(10);
+	assert_int_equal(v->signals, 0);
+	assert_true(v->irq_check);
+	requested_at = VEXIT_PAUSE;
+	lapic_is = LAPIC_OFF; /* the machine stops to take them while one is outstanding */
+	v->state = VCPU_RUNNING;
+	RUN(VEXIT_PAUSE);
+	vcpu_apic_mode_changed(v);
+	unsigned notified = native_notifies(0);
+	RUN(VEXIT_PAUSE);
+	assert_int_equal(native_notifies(0), notified);
+	assert_false(v->takes_posted || v->posting);
+}
+
+/* The guest is not entered when the host has taken the notification. */
+static void notification_before_entry(void **state)
+{
+	delivers = posts = true;
+	RUN(VEXIT_CPUID);
+	atomic_store(&v->loop->wake, false);
+	assert_false(vcpu_must_leave(v));
+	requests.outstanding = 1;
+	assert_true(vcpu_must_leave(v));
+	v->takes_posted = false;
+	assert_false(vcpu_must_leave(v));
 }
 
 static void cut_short_event_goes_first(void **state)
@@ -575,8 +677,10 @@ static void damaged_state_changes_nothing(void **state)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
-	const struct CMUnitTest tests[] = {T(interrupt_waits_for_if_and_shadow), T(machine_that_delivers), T(cut_short_event_goes_first), T(halts_and_wakes),
+	const struct CMUnitTest tests[] = {T(interrupt_waits_for_if_and_shadow), T(machine_that_delivers), T(machine_that_takes_requests),
+		T(requests_to_a_vcpu_that_does_not_run), T(notification_before_entry), T(cut_short_event_goes_first), T(halts_and_wakes),
 		T(hlt_with_a_waiting_interrupt_goes_on), T(nmi_is_blocked_until_iret), T(init_and_sipi), T(exceptions_merge),
-		T(tpr_is_watched_only_while_it_blocks), T(the_end_is_told_once), T(paused_does_not_run), T(state_round_trip), T(damaged_state_changes_nothing)};
+		T(tpr_is_watched_only_while_it_blocks), T(the_end_is_told_once), T(paused_does_not_run), T(state_round_trip),
+		T(damaged_state_changes_nothing)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

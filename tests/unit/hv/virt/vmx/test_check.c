@@ -56,6 +56,14 @@ static int setup(void **state)
 	return 0;
 }
 
+static void posted(void)
+{
+	b.pin_controls |= PIN_POSTED;
+	b.exit_controls |= EXIT_ACKNOWLEDGE;
+	b.proc2_controls |= PROC2_VIRTUAL_INTERRUPTS;
+	b.posted_descriptor = 0x100040;
+}
+
 static void real_mode(void)
 {
 	b.entry_controls &= ~(uint64_t)ENTRY_LONG_MODE;
@@ -204,6 +212,12 @@ static void controls(void **state)
 	NAMES((b.proc2_controls |= PROC2_X2APIC, b.proc_controls &= ~(uint64_t)PROC_TPR_SHADOW), "proc2_controls");
 	NAMES(b.proc2_controls |= PROC2_X2APIC | PROC2_APIC_ACCESS, "proc2_controls");
 	NAMES((b.proc2_controls |= PROC2_VIRTUAL_INTERRUPTS, b.pin_controls &= ~(uint64_t)PIN_INTERRUPT), "proc2_controls");
+	NAMES(b.pin_controls |= PIN_POSTED, "pin_controls");
+	NAMES((b.pin_controls |= PIN_POSTED, b.proc2_controls |= PROC2_VIRTUAL_INTERRUPTS, b.exit_controls &= ~(uint64_t)EXIT_ACKNOWLEDGE),
+		"exit_controls");
+	NAMES((posted(), b.posted_vector = 256), "posted_vector");
+	NAMES((posted(), b.posted_descriptor = 32), "posted_descriptor");
+	NAMES((posted(), b.posted_descriptor = 1ull << 40), "posted_descriptor");
 	NAMES((b.proc2_controls |= PROC2_APIC_ACCESS, b.apic_access = 8), "apic_access");
 	NAMES((b.proc2_controls |= PROC2_PML, b.pml = 1), "pml");
 	NAMES((b.proc2_controls = PROC2_PML), "proc2_controls");
