@@ -118,10 +118,14 @@ static bool assisted;
 static int ended = -1, written = -1;
 static unsigned acks, lapic_resets;
 static bool blocked;
+static void (*on_look)(void); /* it has looked, and found none */
 bool lapic_has_interrupt(struct lapic *l, uint8_t *vector)
 {
+	bool yes = irq >= 0;
 	*vector = (uint8_t)irq;
-	return irq >= 0;
+	if (!yes && on_look)
+		on_look();
+	return yes;
 }
 void lapic_ack(struct lapic *l, uint8_t vector)
 {
@@ -246,6 +250,7 @@ static int setup(void **state)
 	window = nmi_window = blocked = watching = false;
 	injected.valid = cut_short.valid = false;
 	on_enter = NULL;
+	on_look = NULL;
 	irq = pic = ended = written = -1;
 	syncs = 0;
 	delivers = posts = false;
@@ -355,10 +360,9 @@ static void request_from(unsigned core, struct vcpu *x)
 
 static unsigned requested_from;
 static bool machine_takes;
-static uint8_t requested_at = VEXIT_PAUSE;
 static void request_in_guest(struct vcpu *x)
 {
-	if (script[script_at] != requested_at)
+	if (script[script_at] != VEXIT_PAUSE)
 		return;
 	request_from(requested_from, x);
 	if (machine_takes)
@@ -391,6 +395,12 @@ static void machine_that_takes_requests(void **state)
 	assert_int_equal(syncs, before + 3);
 }
 
+static void request_late(void)
+{
+	irq = 0x42;
+	request_from(1, v);
+}
+
 /* Outside of its time slice, and when that ends with a request on its way, the vCPU is signalled as ever. */
 static void requests_to_a_vcpu_that_does_not_run(void **state)
 {
@@ -411,12 +421,12 @@ static void requests_to_a_vcpu_that_does_not_run(void **state)
 	RUN(VEXIT_HLT);
 	assert_int_equal(v->signals, 0);
 	v->state = VCPU_RUNNING;
-	requested_at = VEXIT_HLT;
-	RUN(VEXIT_HLT); /* the notification comes too late for the guest, and the time slice ends */
+	on_look = request_late; /* the vCPU has seen nothing at its HLT, and its time slice ends */
+	RUN(VEXIT_HLT);
+	on_look = NULL;
 	native_run(10);
-	assert_int_equal(v->signals, 0);
-	assert_true(v->irq_check);
-	requested_at = VEXIT_PAUSE;
+	assert_int_equal(v->state, VCPU_RUNNING);
+	irq = -1;
 	lapic_is = LAPIC_OFF; /* the machine stops to take them while one is outstanding */
 	v->state = VCPU_RUNNING;
 	RUN(VEXIT_PAUSE);
