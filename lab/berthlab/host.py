@@ -19,9 +19,9 @@ from . import BERTH, IMAGE, LabError
 from . import bochs, qemu
 from .console import SharedConsole
 
-MACHINES = {"amd": (qemu.Qemu, qemu.APPEND), "intel": (bochs.Bochs, bochs.APPEND)}
+MACHINES = {"amd": (qemu.Qemu, qemu.APPEND), "intel": (bochs.Bochs, bochs.APPEND), "intel-posted": (bochs.PostedBochs, "")}
 HALTED_S = 5
-PATIENCE = {"amd": 1, "intel": 6}  # the slow one answers late when others use the processor, too
+PATIENCE = {"amd": 1, "intel": 6, "intel-posted": 6}  # the slow one answers late when others use the processor, too
 DISTURBED = 0.03  # share of the time
 ANSWER_S = 120  # at once, where the emulator gets its share of the machine
 FIRMWARE_CODES = re.compile(r"^(\x1b\[[0-9;]*[A-Za-z])+")  # a boot loader clears the screen before the host's first line
@@ -55,7 +55,7 @@ class Host:
 
     def __init__(self, yaml, cores=2, memory_mib=0, files=None, icount=False, netdevs=None, qemu_args=(), quiet=False, plugin=None, cpu="amd",
                  firmware=None, console_socket=None, append=None, model=None):
-        """console_socket: a path at which others reach the control console, too. cpu: amd (QEMU) or intel (Bochs). firmware: bios or uefi boots the ISO of `berth iso` in QEMU; Bochs always does, with its BIOS.
+        """console_socket: a path at which others reach the control console, too. cpu: amd (QEMU), intel (Bochs) or intel-posted (Bochs 3.0, with posted interrupts). firmware: bios or uefi boots the ISO of `berth iso` in QEMU; Bochs always does, with its BIOS.
         append: the host's command line; none: what the emulator needs for guests of all kinds. model: another
         processor of Bochs."""
         self.folder = tempfile.mkdtemp(prefix="berth-lab-")
