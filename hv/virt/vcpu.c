@@ -485,12 +485,12 @@ static bool vcpu_run(struct hv_task *t, uint64_t until_ns)
 	struct vcpu *v = hv_container_of(t, struct vcpu, task);
 	struct vm *vm = v->vm;
 	if (vm_runs(vm)) {
-		if (!awake(v))
-			return atomic_load(&vm->state) == VM_ENDING; /* ended by a signal just now: once more, to leave */
-		if (virt_ops->core_enable()) {
+		if (virt_ops->core_enable()) { /* before anything that a vendor does with a vCPU: a signal may reset it */
 			vm_ended(vm, VM_END_CRASH, 0, "no memory to turn virtualization on on a core");
 			return true;
 		}
+		if (!awake(v))
+			return atomic_load(&vm->state) == VM_ENDING; /* ended by a signal just now: once more, to leave */
 		virt_ops->load(v);
 		fpu_enter(v);
 		v->in_run = true;

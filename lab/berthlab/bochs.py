@@ -30,7 +30,6 @@ romimage: file=/usr/share/bochs/BIOS-bochs-latest
 vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
 vga: extension=vbe
 display_library: {display}
-sound: waveoutdrv=dummy
 ata0-master: type=cdrom, path={folder}/host.iso, status=inserted
 boot: cdrom
 clock: sync=none, time0=utc
@@ -59,7 +58,7 @@ def network_card(index, uplink, netdev):
 
 
 class Bochs:
-    DISPLAY = 'rfb, options="timeout=0"'
+    DISPLAY = 'rfb, options="timeout=0"\nsound: waveoutdrv=dummy'
 
     def __init__(self):
         self.process = self.control = self.console = None

@@ -39,6 +39,12 @@ void vcpu_apic_mode_changed(struct vcpu *v)
 void vcpu_kick(struct vcpu *v)
 {
 }
+void vcpu_requested(struct vcpu *v, struct lapic_requests *requests)
+{
+}
+void vcpu_recheck(struct vcpu *v)
+{
+}
 void vcpu_nmi(struct vcpu *v)
 {
 }
