@@ -43,14 +43,6 @@ void vsw_port_deliver(struct vsw_port *p)
 	port_deliver(p);
 }
 
-void vsw_stage_turn(struct vsw_port *out)
-{
-	if (out->staged)
-		port_deliver(out);
-	if (!(out->flags & VSW_PF_PULLS))
-		vsw_port_dirty(out);
-}
-
 /* Any frame. */
 static void stage(struct vsw_port *out, struct rte_mbuf *m)
 {
@@ -398,8 +390,8 @@ void vsw_deliver_resume(struct vsw_port *out, uint16_t after, struct rte_mbuf **
 
 void vsw_flush(struct vsw *v)
 {
-	for (unsigned i = 0; i < v->dirty_count; i++) {
-		struct vsw_port *p = v->ports[v->dirty[i]];
+	for (unsigned i = 0; i < v->dirty.count; i++) {
+		struct vsw_port *p = v->ports[v->dirty.ports[i]];
 
 		if (!p)
 			continue;
@@ -408,7 +400,7 @@ void vsw_flush(struct vsw *v)
 		if (p->flush)
 			p->flush(p);
 	}
-	v->dirty_count = 0;
+	v->dirty.count = 0;
 	v->wire = false;
 }
 

@@ -21,20 +21,18 @@
 
 /* The careful path of one frame; its domain is in vlan_tci. */
 void vsw_forward(struct vsw_port *in, struct rte_mbuf *m);
-/* The first frame of a round for this port, or its stage is full: makes room. */
-void vsw_stage_turn(struct vsw_port *out);
 /* Hands over what is staged, through the port's filters. */
 void vsw_port_deliver(struct vsw_port *p);
 
-/* The port's flush() is called at the end of the round. */
-static inline void vsw_port_dirty(struct vsw_port *p)
+/* Something is staged, or else waits: the port is flushed at the end of the round, or polled. */
+static HV_ALWAYS_INLINE void vsw_port_dirty(struct vsw_port *p)
 {
-	struct vsw *v = p->sw->v;
+	struct vsw_port_list *list = p->dirty;
 
 	if (p->flags & VSW_PF_DIRTY)
 		return;
 	p->flags |= VSW_PF_DIRTY;
-	v->dirty[v->dirty_count++] = p->index;
+	list->ports[list->count++] = p->index;
 }
 
 /* Is the frame plain, and are none of these flags set? `flags`: VSW_NOT_PLAIN and what else the caller cannot have. */
@@ -129,8 +127,10 @@ static HV_ALWAYS_INLINE void vsw_stage(struct vsw_port *out, struct rte_mbuf *m,
 	uint64_t n = out->staged;
 
 	if (HV_UNLIKELY(n % VSW_BURST == 0)) {
-		if (out->staged || !(out->flags & (VSW_PF_DIRTY | VSW_PF_PULLS)))
-			vsw_stage_turn(out);
+		if (out->staged)
+			vsw_port_deliver(out); /* the stage is full */
+		else
+			vsw_port_dirty(out);
 		n = 0;
 	}
 	out->stage[n] = m;

@@ -22,6 +22,7 @@
 
 #include "capture.h"
 #include "filter.h"
+#include "forward.h"
 #include "match.h"
 #include "offload.h"
 #include "trace.h"
@@ -130,10 +131,7 @@ static void hand_over(struct vsw_mirror *s, struct rte_mbuf **copies, unsigned n
 	to->deliver(to, copies, n, 0);
 	to->mtu -= VLAN_TAG_LEN;
 	s->count.refused += to->count.drops - before;
-	if (!(to->flags & VSW_PF_DIRTY)) { /* its driver is told at the end of the round */
-		to->flags |= VSW_PF_DIRTY;
-		to->sw->v->dirty[to->sw->v->dirty_count++] = to->index;
-	}
+	vsw_port_dirty(to); /* its driver is told at the end of the round */
 }
 
 static void mirror_one(struct vsw_mirror *s, struct vsw_port *p, struct rte_mbuf *m, enum vsw_mirror_direction dir,

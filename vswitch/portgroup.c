@@ -103,6 +103,7 @@ int vsw_port_add(struct vsw *v, struct vsw_port *p)
 	if (!p->filter)
 		return trace_error(-ENOMEM);
 	v->ports[p->index] = p;
+	p->dirty = p->flags & VSW_PF_PULLS ? &v->pulled : &v->dirty;
 	v->port_count = HV_MAX(v->port_count, p->index + 1u);
 	if (p->portgroup) {
 		p->bit = VSW_BIT_LOCAL;
@@ -115,11 +116,22 @@ int vsw_port_add(struct vsw *v, struct vsw_port *p)
 	return 0;
 }
 
+/* What waits for it goes with it. */
+static void forget_dirty(struct vsw_port *p)
+{
+	for (unsigned i = 0; i < p->dirty->count; i++) {
+		if (p->dirty->ports[i] == p->index)
+			p->dirty->ports[i] = VSW_PORT_NONE;
+	}
+	p->flags &= (uint16_t)~VSW_PF_DIRTY;
+}
+
 void vsw_port_remove(struct vsw_port *p)
 {
 	struct vsw *v = p->sw->v;
 
 	vsw_flush_all(v);
+	forget_dirty(p);
 	vsw_shape_clear(p);
 	if (p->portgroup) {
 		vsw_domains_leave(p);

@@ -184,7 +184,7 @@ static void watch(struct hv_timer *t)
 static unsigned poll_leftovers(struct hv_poller *poller)
 {
 	struct vsw *v = hv_container_of(poller, struct vsw, poller);
-	unsigned n = v->dirty_count;
+	unsigned n = v->dirty.count;
 
 	if (n)
 		vsw_flush(v);
@@ -194,7 +194,7 @@ static unsigned poll_leftovers(struct hv_poller *poller)
 /* Frames staged by a fiber or a message after this round's polling keep the core awake. */
 static bool arm_leftovers(struct hv_poller *poller, bool on)
 {
-	return on && hv_container_of(poller, struct vsw, poller)->dirty_count;
+	return on && hv_container_of(poller, struct vsw, poller)->dirty.count;
 }
 
 int vsw_create(const struct vsw_config *config, unsigned core, struct vsw **out)
@@ -245,6 +245,7 @@ free_vsw:
 void vsw_destroy(struct vsw *v)
 {
 	hv_poller_remove(&v->poller);
+	hv_poller_remove(&v->puller);
 	hv_timer_cancel(&v->tick);
 	hv_timer_cancel(&v->watch);
 	for (unsigned i = 0; i < v->config.uplink_count; i++) {

@@ -99,11 +99,11 @@ enum vsw_port_flag {
 	VSW_PF_FORGED = 1u << 0,  /* other source MACs are let in (and learned) */
 	VSW_PF_PRIVATE = 1u << 1, /* deliver() changes or keeps frames: it gets no shared ones */
 	VSW_PF_PROMISC = 1u << 2, /* sees every frame of its domain */
-	VSW_PF_DIRTY = 1u << 3,   /* in vsw.dirty */
+	VSW_PF_DIRTY = 1u << 3,   /* in the list vsw_port.dirty */
 	VSW_PF_VMK = 1u << 4,
 	VSW_PF_TRUNK = 1u << 5,  /* its frames carry tags */
 	VSW_PF_HASHED = 1u << 6, /* its uplink is chosen for each frame: vsw_team_pick */
-	VSW_PF_PULLS = 1u << 7,  /* it takes what is staged when it is polled, not at the end of the round */
+	VSW_PF_PULLS = 1u << 7,  /* it takes what is staged when vmks are polled (vmk_port.c), not at the end of the round */
 };
 
 /* Filters, by what they do: bits of vsw_port.filters_in and filters_out (filter.c has their order). */
@@ -113,6 +113,12 @@ enum vsw_filter_bit {
 	VSW_FILTER_GUARD = 1u << 2,
 	VSW_FILTER_SHAPE = 1u << 3,
 	VSW_FILTER_MIRROR = 1u << 7,
+};
+
+/* Ports by index, each once; room for as many that come while they are gone through. */
+struct vsw_port_list {
+	unsigned count;
+	uint16_t ports[2 * VSW_MAX_PORTS];
 };
 
 struct vsw_port {
@@ -129,6 +135,7 @@ struct vsw_port {
 	uint16_t floods;                  /* bits of the ports whose floods it gets: local ones, its uplink */
 	uint16_t accepts;                 /* bits of the ports whose unicast it gets: local ones, its team's uplinks */
 	uint64_t mac;                     /* effective MAC, as fdb_key wants it */
+	struct vsw_port_list *dirty;      /* vsw.dirty, or vsw.pulled: where it is while something is staged (vsw_port_dirty) */
 	struct vsw_switch *sw;
 	struct vsw_port *uplink; /* by which its frames leave the host (team.c); NULL: none is usable, or this is an uplink */
 	/*
@@ -261,12 +268,13 @@ struct vsw {
 	struct vsw_port nowhere;                              /* takes no plain frame */
 	uint32_t tag_of[VSW_MAX_DOMAINS];                     /* domain -> tag as it lies in memory, priority 0; 0: untagged */
 	struct vsw_domain *domains[VSW_MAX_DOMAINS];
-	uint16_t dirty[VSW_MAX_PORTS];
-	unsigned dirty_count;
-	bool wire;             /* some frame that is staged may come from an uplink */
-	unsigned port_count;   /* slots used, holes included */
-	unsigned domain_count; /* the highest id, holes included */
-	unsigned domain_hint;  /* no id below it is free */
+	struct vsw_port_list dirty;  /* to be flushed */
+	struct vsw_port_list pulled; /* VSW_PF_PULLS: to be polled */
+	struct hv_poller puller;     /* vmk_port.c */
+	bool wire;                   /* some frame that is staged may come from an uplink */
+	unsigned port_count;         /* slots used, holes included */
+	unsigned domain_count;       /* the highest id, holes included */
+	unsigned domain_hint;        /* no id below it is free */
 	unsigned core;
 	struct rte_mempool *gso_headers, *gso_payloads; /* of segments that refer to their frame's payload (segment.c) */
 	struct rte_mempool *guest_pool, *vmk_pool;      /* guests' frames and copies; vmks' */

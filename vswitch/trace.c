@@ -6,10 +6,9 @@
  *
  *   save      the MAC table and counters of the port's vSwitch, and what ports keep per frame
  *   divert    every port's deliver and flush: frames end here, each with what the port's driver would say to it (vsw_port.refuses)
- *   run       ingress check -> filters in -> vsw_forward -> vsw_flush_all, filters out; a filter that keeps something for later frames (tokens,
- *             a queue) says what it would do by it and leaves it as it is (filter.c), control frames are not read
- *   compare   counters and the MAC table before and after: what was dropped and where, what would be learned
- *   restore   all of it, to the byte
+ *   run       ingress check -> filters in -> vsw_forward -> vsw_flush_all, filters out; a filter that keeps something for later frames
+ * (tokens, a queue) says what it would do by it and leaves it as it is (filter.c), control frames are not read compare   counters and the
+ * MAC table before and after: what was dropped and where, what would be learned restore   all of it, to the byte
  *
  * All this is one turn of the owner core's loop: nobody sees the switch in between. The steps' texts (trace_steps.c) are made from the same
  * tables by looking; which ports get the frame, and what drops it, comes from the run.
@@ -80,7 +79,7 @@ static void run_end(struct vsw *v, struct vsw_switch *sw, struct vsw_trace_run *
 		p->used = r->ports[i].used;
 		p->deliver = r->ports[i].deliver;
 		p->flush = r->ports[i].flush;
-		p->flags = r->ports[i].flags;
+		p->flags = (uint16_t)((r->ports[i].flags & ~VSW_PF_DIRTY) | (p->flags & VSW_PF_DIRTY)); /* it is in its list, or not */
 	}
 	fdb_restore(&sw->fdb, r->fdb);
 	hv_contig_free(r, sizeof(*r));

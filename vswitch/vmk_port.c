@@ -1,7 +1,7 @@
 /*
- * A VMkernel NIC's port: frames as mbufs in both directions. A poller of its own hands them to the client, so that the TCP/IP stack is
- * never entered from inside its own transmit call. Until then they wait: plain ones where the switch has staged them, nearly always; what
- * is more than a stage holds, or needs work, in a ring behind it.
+ * A VMkernel NIC's port: frames as mbufs in both directions. A poller for all vmks hands them to their clients, so that the TCP/IP stack
+ * is never entered from inside its own transmit call; it knows those for which something waits (vsw.pulled). Until then they wait: plain
+ * ones where the switch has staged them, nearly always; what is more than a stage holds, or needs work, in a ring behind it.
  *
  *   stage --(the poller comes)------------------------------------> client
  *   stage --(full, filters, not plain: vmk_deliver)--> ring --(the poller comes: first)--> client
@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <hv/mem.h>
+#include <string.h>
 
 #define RX_RING 1024u    /* power of two */
 #define POLL_FRAMES 512u /* of one poll: no fewer than an uplink's poll brings (uplink_rx.c) */
@@ -22,7 +23,6 @@
 struct vsw_vmk_port {
 	struct vsw_port port;
 	struct vsw_vmk_client client;
-	struct hv_poller poller;
 	uint32_t rx_tail, rx_count;
 	uint64_t rx_bytes;                           /* of the frames that wait */
 	struct rte_mbuf *rx[RX_RING + VSW_COPY - 1]; /* the last are no places, but may be written */
@@ -99,6 +99,7 @@ static void vmk_deliver(struct vsw_port *p, struct rte_mbuf **frames, unsigned n
 
 	if (HV_UNLIKELY(!plain_bytes || !ring_put_burst(k, frames, n, plain_bytes)))
 		deliver_careful(k, frames, n);
+	vsw_port_dirty(p);
 }
 
 /* ---- trace ---- */
@@ -151,15 +152,7 @@ static HV_ALWAYS_INLINE void hand_over(struct vsw_vmk_port *k, struct rte_mbuf *
 		refused(k, burst, n, taken);
 }
 
-static void flush(struct vsw_vmk_port *k)
-{
-	struct vsw *v = k->port.sw->v;
-
-	if (HV_UNLIKELY(v->dirty_count))
-		vsw_flush(v); /* what the client sent meanwhile, or a filter */
-}
-
-/* All that waits is staged, plain, and no filter wants it. */
+/* All that waits is staged, plain, and no filter wants it. @pre something is */
 static __attribute__((noinline)) unsigned hand_over_staged(struct vsw_vmk_port *k)
 {
 	struct vsw_staged s = vsw_stage_take(&k->port);
@@ -168,7 +161,6 @@ static __attribute__((noinline)) unsigned hand_over_staged(struct vsw_vmk_port *
 	vsw_copy_frames(burst, k->port.stage, s.frames);
 	k->port.count.out_bytes += s.plain_bytes;
 	hand_over(k, burst, s.frames);
-	flush(k);
 	return s.frames;
 }
 
@@ -192,26 +184,47 @@ static __attribute__((noinline)) unsigned hand_over_all(struct vsw_vmk_port *k)
 	}
 	if (!k->rx_count)
 		k->rx_tail = 0;
-	flush(k);
 	return n;
 }
 
-static unsigned vmk_poll(struct hv_poller *poller)
+/* Hands over what waits; then the port is in no list, or again at the end of it. */
+static HV_ALWAYS_INLINE unsigned pull(struct vsw *v, struct vsw_vmk_port *k)
 {
-	struct vsw_vmk_port *k = hv_container_of(poller, struct vsw_vmk_port, poller);
+	unsigned n;
 
-	if (HV_LIKELY(!k->port.staged)) /* mostly there is nothing */
-		return HV_LIKELY(!k->rx_count) ? 0 : hand_over_all(k);
-	if (HV_UNLIKELY(k->rx_count || k->port.filters_out || k->port.stage_payload & VSW_STAGE_MIXED))
-		return hand_over_all(k);
-	return hand_over_staged(k);
+	if (HV_UNLIKELY(k->rx_count || k->port.filters_out || k->port.stage_payload & VSW_STAGE_MIXED || !k->port.staged))
+		n = hand_over_all(k);
+	else
+		n = hand_over_staged(k);
+	if (HV_UNLIKELY(k->port.staged || k->rx_count))
+		v->pulled.ports[v->pulled.count++] = k->port.index;
+	else
+		k->port.flags &= (uint16_t)~VSW_PF_DIRTY;
+	return n;
 }
 
-static bool vmk_arm(struct hv_poller *poller, bool on)
+static unsigned vmks_poll(struct hv_poller *poller)
 {
-	struct vsw_vmk_port *k = hv_container_of(poller, struct vsw_vmk_port, poller);
+	struct vsw *v = hv_container_of(poller, struct vsw, puller);
+	unsigned n = v->pulled.count, frames = 0;
 
-	return on && (k->port.staged || k->rx_count);
+	if (!n) /* mostly */
+		return 0;
+	for (unsigned i = 0; i < n; i++) {
+		if (HV_LIKELY(v->pulled.ports[i] != VSW_PORT_NONE))
+			frames += pull(v, hv_container_of(v->ports[v->pulled.ports[i]], struct vsw_vmk_port, port));
+	}
+	v->pulled.count -= n;
+	if (HV_UNLIKELY(v->pulled.count)) /* they came meanwhile: the next round's */
+		memmove(v->pulled.ports, v->pulled.ports + n, v->pulled.count * sizeof(v->pulled.ports[0]));
+	if (v->dirty.count)
+		vsw_flush(v); /* what the clients sent, or a filter */
+	return frames;
+}
+
+static bool vmks_arm(struct hv_poller *poller, bool on)
+{
+	return on && hv_container_of(poller, struct vsw, puller)->pulled.count;
 }
 
 void vsw_vmk_tx(struct vsw_vmk_port *p, struct rte_mbuf **frames, unsigned n)
@@ -280,15 +293,17 @@ int vsw_vmk_port_create(struct vsw *v, unsigned portgroup, const char *name, con
 		hv_contig_free(k, sizeof(*k));
 		return err;
 	}
-	k->poller = (struct hv_poller){.poll = vmk_poll, .arm = vmk_arm, .name = k->port.name};
-	hv_poller_add(&k->poller);
+	hv_poller_remove(&v->puller); /* to the end: behind those that bring frames */
+	v->puller.poll = vmks_poll;
+	v->puller.arm = vmks_arm;
+	v->puller.name = "vmk";
+	hv_poller_add(&v->puller);
 	*out = k;
 	return 0;
 }
 
 void vsw_vmk_port_destroy(struct vsw_vmk_port *k)
 {
-	hv_poller_remove(&k->poller);
 	vsw_port_remove(&k->port);
 	for (; k->rx_count; k->rx_count--)
 		rte_pktmbuf_free(k->rx[k->rx_tail++ % RX_RING]);
