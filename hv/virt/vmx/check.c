@@ -26,14 +26,14 @@
 #define BASIC_TRUE_CONTROLS (1ull << 55)
 #define BASIC_ANY_ERROR (1ull << 56) /* hardware exceptions with or without an error code, whatever the vector */
 /* What Berth sets, besides what must be 1. */
-#define PIN_KNOWN (PIN_INTERRUPT | PIN_NMI | PIN_VIRTUAL_NMI)
+#define PIN_KNOWN (PIN_INTERRUPT | PIN_NMI | PIN_VIRTUAL_NMI | PIN_POSTED)
 #define PROC_KNOWN                                                                                                                         \
 	(PROC_IRQ_WINDOW | PROC_TSC_OFFSET | PROC_HLT | PROC_MWAIT | PROC_RDPMC | PROC_CR8_LOAD | PROC_CR8_STORE | PROC_TPR_SHADOW |       \
 		PROC_NMI_WINDOW | PROC_MOV_DR | PROC_IO | PROC_MSR_BITMAP | PROC_MONITOR | PROC_SECONDARY)
 #define PROC2_KNOWN                                                                                                                        \
 	(PROC2_APIC_ACCESS | PROC2_EPT | PROC2_RDTSCP | PROC2_X2APIC | PROC2_VPID | PROC2_WBINVD | PROC2_UNRESTRICTED |                    \
 		PROC2_APIC_REGISTERS | PROC2_VIRTUAL_INTERRUPTS | PROC2_PAUSE_LOOP | PROC2_INVPCID | PROC2_PML)
-#define EXIT_KNOWN (EXIT_SAVE_DEBUG | EXIT_HOST_64 | EXIT_SAVE_PAT | EXIT_LOAD_PAT | EXIT_SAVE_EFER | EXIT_LOAD_EFER)
+#define EXIT_KNOWN (EXIT_ACKNOWLEDGE | EXIT_SAVE_DEBUG | EXIT_HOST_64 | EXIT_SAVE_PAT | EXIT_LOAD_PAT | EXIT_SAVE_EFER | EXIT_LOAD_EFER)
 #define ENTRY_KNOWN (ENTRY_LOAD_DEBUG | ENTRY_LONG_MODE | ENTRY_LOAD_PAT | ENTRY_LOAD_EFER)
 
 static bool allowed(uint64_t value, uint64_t capability)
